@@ -1,0 +1,364 @@
+/*
+ * src/audit/capture.c
+ *		The trigger function: what happened to a row, into the log.
+ *
+ * One function serves as row trigger after INSERT, UPDATE and DELETE, where
+ * it sees rows as they have become, and as statement trigger before TRUNCATE,
+ * where the rows are still there to be read.
+ *
+ * Order.  A statement that a trigger runs fires its own triggers before the
+ * statement that fired the first one has come to its end, so its rows reach
+ * the log earlier than rows that were changed earlier.  The command id tells:
+ * it is taken from the row version itself, and within a transaction
+ * (command_id, audit_id) is the true order.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "audit/audit.h"
+
+#include "access/heapam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+PLINTH_FUNCTION(plinth_audit_capture);
+
+bool		audit_capture_on = true;
+
+/*
+ * The D of a row that is moving to another partition, until the I that
+ * follows it.  An insert that a trigger suppresses leaves one without.
+ */
+static struct
+{
+	bool		pending;
+	Oid			rootid;
+	CommandId	command;
+	SubTransactionId subid;
+	int64		audit_id;
+}			move;
+
+/*
+ * Tables whose TRUNCATE was recorded as a part of their root's: their own
+ * triggers, which fire next, have nothing to say.
+ */
+static List *truncating = NIL;	/* of Oid, in TopTransactionContext */
+static SubTransactionId truncating_subid;
+
+/* The command that made this row version, or deleted it. */
+static CommandId
+command_of(Relation rel, HeapTuple tuple, bool deleted)
+{
+	HeapTupleHeader header = tuple->t_data;
+
+	/* other access methods keep such things elsewhere, if at all */
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
+		return GetCurrentCommandId(false);
+	if ((header->t_infomask & HEAP_COMBOCID) == 0)
+		return HeapTupleHeaderGetRawCommandId(header);
+	return deleted ? HeapTupleHeaderGetCmax(header) :
+		HeapTupleHeaderGetCmin(header);
+}
+
+/*
+ * Find the target and open its log.  Opening it takes a lock, and with it
+ * news: go on only with a target that is still true.
+ */
+static AuditTarget *
+begin_capture(Relation rel, Trigger *trigger, Relation *log)
+{
+	for (;;)
+	{
+		AuditTarget *target = audit_target(rel, trigger);
+
+		CHECK_FOR_INTERRUPTS();
+		*log = try_relation_open(target->logid, RowExclusiveLock);
+		if (*log && audit_target_valid(target))
+			return target;
+		if (*log)
+			relation_close(*log, RowExclusiveLock);
+	}
+}
+
+/* Does this process apply changes whose log comes with them? */
+static bool
+is_received(const AuditTarget *target)
+{
+	return target->received && IsLogicalWorker();
+}
+
+/* An inserted row. */
+static void
+capture_insert(AuditTarget *target, Relation log, TriggerData *trigdata)
+{
+	AuditRow   *row = audit_row(target, trigdata->tg_relation,
+								trigdata->tg_trigslot);
+	AuditNote	note = {0};
+	AuditEntry	entry = {0};
+
+	entry.op = 'I';
+	entry.command = command_of(trigdata->tg_relation, trigdata->tg_trigtuple,
+							   false);
+	entry.key = audit_key(target, row);
+	entry.new = audit_image(target, row, NULL, &note.mishaps[AUDIT_NEW]);
+	note.has_image = true;
+	if (move.pending && move.rootid == target->rootid &&
+		move.command == entry.command)
+		note.moved_from = move.audit_id;
+	move.pending = false;
+	entry.note = audit_note(target, &note);
+	(void) audit_write(target, log, &entry);
+}
+
+/* A deleted row, or one that moves to another partition. */
+static void
+capture_delete(AuditTarget *target, Relation log, TriggerData *trigdata)
+{
+	AuditRow   *row = audit_row(target, trigdata->tg_relation,
+								trigdata->tg_trigslot);
+	AuditNote	note = {0};
+	AuditEntry	entry = {0};
+	int64		audit_id;
+
+	entry.op = 'D';
+	entry.command = command_of(trigdata->tg_relation, trigdata->tg_trigtuple,
+							   true);
+	entry.key = audit_key(target, row);
+	if (target->options->mode != AUDIT_MODE_NEW)
+	{
+		entry.old = audit_image(target, row, NULL, &note.mishaps[AUDIT_OLD]);
+		note.has_image = true;
+	}
+	note.moved =
+		trigdata->tg_relation->rd_tableam == GetHeapamTableAmRoutine() &&
+		HeapTupleHeaderIndicatesMovedPartitions(trigdata->tg_trigtuple->t_data);
+	entry.note = audit_note(target, &note);
+	audit_id = audit_write(target, log, &entry);
+
+	move.pending = note.moved;
+	if (note.moved)
+	{
+		move.rootid = target->rootid;
+		move.command = entry.command;
+		move.subid = GetCurrentSubTransactionId();
+		move.audit_id = audit_id;
+	}
+}
+
+/* An updated row. */
+static void
+capture_update(AuditTarget *target, Relation log, TriggerData *trigdata)
+{
+	Relation	rel = trigdata->tg_relation;
+	AuditRow   *old = audit_row(target, rel, trigdata->tg_trigslot);
+	AuditRow   *new = audit_row(target, rel, trigdata->tg_newslot);
+	AuditMode	mode = target->options->mode;
+	AuditNote	note = {0};
+	AuditEntry	entry = {0};
+	AuditDiff	diff;
+
+	move.pending = false;
+	if (mode == AUDIT_MODE_DELTA || target->nleftout > 0)
+	{
+		audit_diff(target, rel, old, new, &diff);
+		if (!diff.any_image && !diff.any_key &&
+			(mode == AUDIT_MODE_DELTA || diff.any_leftout))
+			return;
+		if (target->key_hidden && diff.any_key)
+			note.new_key = audit_key(target, new);
+		if (mode == AUDIT_MODE_DELTA)
+			note.shown = diff.image;
+	}
+
+	entry.op = 'U';
+	entry.command = command_of(rel, trigdata->tg_newtuple, false);
+	entry.key = audit_key(target, old);
+	if (mode != AUDIT_MODE_NEW)
+		entry.old = audit_image(target, old, note.shown,
+								&note.mishaps[AUDIT_OLD]);
+	entry.new = audit_image(target, new, note.shown,
+							&note.mishaps[AUDIT_NEW]);
+	note.has_image = true;
+	entry.note = audit_note(target, &note);
+	(void) audit_write(target, log, &entry);
+}
+
+/* Every row that a TRUNCATE is about to remove from this very table. */
+static void
+capture_truncated_rows(AuditTarget *target, Relation log, Relation rel)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "plinth_audit truncate",
+												  ALLOCSET_DEFAULT_SIZES);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan;
+	Snapshot	snapshot;
+
+	/*
+	 * TRUNCATE removes all rows there are, also those that a repeatable read
+	 * transaction does not see, so the transaction's own snapshot will not
+	 * do.  Nobody else can change the table: TRUNCATE has locked it.
+	 */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		AuditRow   *row = audit_row(target, rel, slot);
+		AuditNote	note = {0};
+		AuditEntry	entry = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		entry.op = 'T';
+		entry.command = GetCurrentCommandId(false);
+		entry.key = audit_key(target, row);
+		if (target->options->mode != AUDIT_MODE_NEW)
+		{
+			entry.old = audit_image(target, row, NULL,
+									&note.mishaps[AUDIT_OLD]);
+			note.has_image = true;
+		}
+		entry.note = audit_note(target, &note);
+		(void) audit_write(target, log, &entry);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	MemoryContextDelete(context);
+}
+
+/* One entry for the whole TRUNCATE, of a root and all below it. */
+static void
+capture_truncate_event(AuditTarget *target, Relation log, Relation rel)
+{
+	AuditNote	note = {0};
+	AuditEntry	entry = {0};
+	MemoryContext old;
+	List	   *below;
+
+	if (list_member_oid(truncating, RelationGetRelid(rel)))
+	{
+		truncating = list_delete_oid(truncating, RelationGetRelid(rel));
+		return;
+	}
+
+	/*
+	 * TRUNCATE locks root and descendants first and then fires all their
+	 * statement triggers, the root's before the others.
+	 */
+	below = find_all_inheritors(RelationGetRelid(rel), NoLock, NULL);
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	list_free(truncating);
+	truncating = list_copy_tail(below, 1);
+	truncating_subid = GetCurrentSubTransactionId();
+	MemoryContextSwitchTo(old);
+
+	entry.op = 'T';
+	entry.command = GetCurrentCommandId(false);
+	entry.note = audit_note(target, &note);
+	(void) audit_write(target, log, &entry);
+}
+
+/*
+ * plinth_audit.capture(): the trigger function.
+ */
+Datum
+plinth_audit_capture(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerEvent event;
+	AuditTarget *target;
+	Relation	log;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"plinth_audit.capture")));
+	event = trigdata->tg_event;
+	if (!(TRIGGER_FIRED_FOR_ROW(event) && TRIGGER_FIRED_AFTER(event)) &&
+		!(TRIGGER_FIRED_BY_TRUNCATE(event) && TRIGGER_FIRED_BEFORE(event)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" on table \"%s\" must fire after the row or before TRUNCATE",
+						trigdata->tg_trigger->tgname,
+						RelationGetRelationName(trigdata->tg_relation)),
+				 errhint("Use plinth_audit.enable() to audit a table.")));
+
+	if (!audit_capture_on)
+		return PointerGetDatum(NULL);
+
+	target = begin_capture(trigdata->tg_relation, trigdata->tg_trigger, &log);
+	if (!is_received(target))
+	{
+		if (TRIGGER_FIRED_BY_INSERT(event))
+			capture_insert(target, log, trigdata);
+		else if (TRIGGER_FIRED_BY_UPDATE(event))
+			capture_update(target, log, trigdata);
+		else if (TRIGGER_FIRED_BY_DELETE(event))
+			capture_delete(target, log, trigdata);
+		else if (!target->options->truncate_rows)
+			capture_truncate_event(target, log, trigdata->tg_relation);
+		else if (trigdata->tg_relation->rd_rel->relkind == RELKIND_RELATION)
+			capture_truncated_rows(target, log, trigdata->tg_relation);
+	}
+	relation_close(log, NoLock);
+	return PointerGetDatum(NULL);
+}
+
+static void
+at_xact_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			move.pending = false;
+			truncating = NIL;
+			audit_target_xact_end();
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * What a failed subtransaction left half-done concerns nobody any more; what
+ * a successful one left is its parent's.
+ */
+static void
+at_subxact_event(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		if (move.subid == subid)
+			move.pending = false;
+		if (truncating_subid == subid)
+			truncating = NIL;
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		if (move.subid == subid)
+			move.subid = parent;
+		if (truncating_subid == subid)
+			truncating_subid = parent;
+	}
+}
+
+void
+audit_capture_init(void)
+{
+	RegisterXactCallback(at_xact_event, NULL);
+	RegisterSubXactCallback(at_subxact_event, NULL);
+}

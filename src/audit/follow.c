@@ -1,0 +1,467 @@
+/*
+ * src/audit/follow.c
+ *		DDL that concerns audited tables and logs: the event triggers.
+ *
+ * Options and names stand in trigger arguments, so that they travel; here
+ * they are kept true when something is renamed, moved, attached, inherited,
+ * dropped or given to another owner.  Nothing depends on this for safety: if
+ * an event trigger is disabled, the next write finds a name that means
+ * nothing and fails closed.
+ *
+ * What a command touched is read from pg_event_trigger_ddl_commands(), what
+ * exactly it did from the parse tree where that matters, and everything else
+ * is found by comparing what is with what should be.  All of it may run twice
+ * without harm, because the commands issued here fire the triggers again.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "audit/audit.h"
+
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
+#include "commands/event_trigger.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "kit/errors.h"
+
+PLINTH_FUNCTION(plinth_audit_ddl_start);
+PLINTH_FUNCTION(plinth_audit_ddl_end);
+
+/* The relation that a command names, without a lock; InvalidOid if none. */
+static Oid
+named_relation(RangeVar *name)
+{
+	return name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+}
+
+/*
+ * Before ATTACH PARTITION: a table that is audited by itself has a trigger
+ * whose name the clone of the root's will need.  Takes effect only if the
+ * command succeeds.
+ */
+static void
+before_attach(Oid parent, Oid part)
+{
+	if (!OidIsValid(parent) || !OidIsValid(part) ||
+		audit_row_trigger(parent) == NULL ||
+		audit_row_trigger(part) == NULL ||
+		!plinth_owns_relation(parent, GetUserId()) ||
+		!plinth_owns_relation(part, GetUserId()))
+		return;
+	/* in the order in which the command itself locks them */
+	LockRelationOid(parent, ShareUpdateExclusiveLock);
+	LockRelationOid(part, AccessExclusiveLock);
+	if (audit_row_trigger(parent) == NULL || audit_row_trigger(part) == NULL)
+		return;
+	ereport(NOTICE,
+			(errmsg("table \"%s\" is now audited together with \"%s\"",
+					get_rel_name(part), get_rel_name(parent)),
+			 errdetail("Its own log %s stays as it is.",
+					   audit_table_options(part)->log)));
+	audit_triggers_drop(part);
+}
+
+/*
+ * Before a log is renamed or moved, keep writers away: they look it up by
+ * name.  Tables are locked before logs.
+ */
+static void
+before_log_moves(Oid relid)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(relid) || audit_log_guard(relid) == NULL ||
+		!plinth_owns_relation(relid, GetUserId()))
+		return;
+	foreach(lc, audit_tables_of(relid))
+		(void) find_all_inheritors(lfirst_oid(lc), ShareRowExclusiveLock, NULL);
+}
+
+/*
+ * plinth_audit.ddl_start(): event trigger at ddl_command_start.  That it
+ * loads this library, with protect.c's hook, is half of its purpose.
+ */
+Datum
+plinth_audit_ddl_start(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigdata;
+	Node	   *parsetree;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by event trigger manager",
+						"plinth_audit.ddl_start")));
+	trigdata = (EventTriggerData *) fcinfo->context;
+	parsetree = trigdata->parsetree;
+
+	if (IsA(parsetree, AlterTableStmt))
+	{
+		AlterTableStmt *stmt = castNode(AlterTableStmt, parsetree);
+		ListCell   *lc;
+
+		foreach(lc, stmt->cmds)
+		{
+			AlterTableCmd *cmd = lfirst(lc);
+
+			if (IsA(cmd, AlterTableCmd) &&
+				cmd->subtype == AT_AttachPartition)
+				before_attach(named_relation(stmt->relation),
+							  named_relation(castNode(PartitionCmd, cmd->def)->name));
+		}
+	}
+	else if (IsA(parsetree, RenameStmt) &&
+			 castNode(RenameStmt, parsetree)->renameType == OBJECT_TABLE)
+		before_log_moves(named_relation(castNode(RenameStmt, parsetree)->relation));
+	else if (IsA(parsetree, AlterObjectSchemaStmt) &&
+			 castNode(AlterObjectSchemaStmt, parsetree)->objectType == OBJECT_TABLE)
+		before_log_moves(named_relation(castNode(AlterObjectSchemaStmt, parsetree)->relation));
+
+	PG_RETURN_NULL();
+}
+
+/* Does the name stand in a list of the options? */
+static bool
+rename_in(List *names, const char *from, const char *to)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), from) == 0)
+		{
+			lfirst(lc) = pstrdup(to);
+			found = true;
+		}
+	}
+	return found;
+}
+
+/* A column was renamed: so it is in the options, here and below. */
+static void
+follow_column_rename(Oid relid, const char *from, const char *to)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	foreach(lc, audit_family(relid, NoLock))
+	{
+		Oid			member = lfirst_oid(lc);
+		PlinthTrigger *trigs[2];
+
+		trigs[0] = audit_row_trigger(member);
+		trigs[1] = audit_truncate_trigger(member);
+		for (int i = 0; i < lengthof(trigs); i++)
+		{
+			AuditOptions *options;
+			bool		found;
+
+			if (trigs[i] == NULL)
+				continue;
+			options = audit_options_parse(trigs[i]->nargs, trigs[i]->args);
+			found = rename_in(options->include, from, to);
+			found |= rename_in(options->exclude, from, to);
+			found |= rename_in(options->mask, from, to);
+			if (found)
+				plinth_set_trigger_args(trigs[i]->oid,
+										audit_options_args(options));
+		}
+	}
+}
+
+/* Take the names out of a list that are columns no more. */
+static List *
+without_dropped(Oid relid, List *names, bool *found)
+{
+	List	   *left = NIL;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (get_attnum(relid, lfirst(lc)) == InvalidAttrNumber)
+			*found = true;
+		else
+			left = lappend(left, lfirst(lc));
+	}
+	return left;
+}
+
+/* Columns were dropped: options need not speak of them. */
+static void
+follow_dropped_columns(Oid relid, PlinthTrigger *trig)
+{
+	AuditOptions *options = audit_options_parse(trig->nargs, trig->args);
+	bool		found = false;
+
+	options->include = without_dropped(relid, options->include, &found);
+	options->exclude = without_dropped(relid, options->exclude, &found);
+	options->mask = without_dropped(relid, options->mask, &found);
+	if (found)
+		plinth_set_trigger_args(trig->oid, audit_options_args(options));
+}
+
+/* The log of a table whose owner changed gets the new owner as reader. */
+static void
+follow_owner(Oid relid, const AuditOptions *options)
+{
+	Oid			logid = audit_log_oid(options->log);
+	Oid			owner = plinth_relation_owner(relid);
+	PlinthTrigger *guard;
+	const char *reader;
+	PlinthIdentity self;
+	bool		child;
+
+	if (!OidIsValid(logid) || audit_root(relid, logid, &child) != relid ||
+		plinth_relation_owner(logid) != audit_owner())
+		return;
+	guard = audit_log_guard(logid);
+	if (guard == NULL)
+		return;
+	reader = audit_guard_arg(guard, "reader");
+	if (reader && strcmp(reader, GetUserNameFromId(owner, false)) == 0)
+		return;
+	plinth_become(&self, audit_owner());
+	audit_log_protect(logid, owner, false);
+	plinth_restore_identity(&self);
+}
+
+/* A log has another name or schema: tell the triggers that write to it. */
+static void
+follow_log_name(Oid logid, PlinthTrigger *guard)
+{
+	const char *was = audit_guard_arg(guard, "log");
+	char	   *name = plinth_relation_name(logid);
+	List	   *args = NIL;
+	ListCell   *lc;
+
+	if (was == NULL || strcmp(was, name) == 0)
+		return;
+	foreach(lc, plinth_function_triggers(audit_capture_function()))
+	{
+		PlinthTrigger *trig = lfirst(lc);
+		AuditOptions *options = audit_options_parse(trig->nargs, trig->args);
+
+		CHECK_FOR_INTERRUPTS();
+		if (strcmp(options->log, was) != 0)
+			continue;
+		options->log = name;
+		plinth_set_trigger_args(trig->oid, audit_options_args(options));
+	}
+	for (int i = 0; i < guard->nargs; i++)
+		args = lappend(args, strncmp(guard->args[i], "log=", 4) == 0 ?
+					   psprintf("log=%s", name) : guard->args[i]);
+	plinth_set_trigger_args(guard->oid, args);
+
+	/* whoever may read the log under its new name may read its context */
+	if (OidIsValid(audit_transaction_oid()))
+	{
+		PlinthIdentity self;
+
+		plinth_become(&self, audit_owner());
+		plinth_sql("UPDATE " AUDIT_SCHEMA "." AUDIT_TRANSACTION_TABLE
+				   " SET logs = array_replace(logs, %s, %s) WHERE %s = ANY (logs)",
+				   quote_literal_cstr(was), quote_literal_cstr(name),
+				   quote_literal_cstr(was));
+		plinth_restore_identity(&self);
+	}
+}
+
+/*
+ * Give a table the triggers that its ancestors' auditing asks for, or take
+ * away what a detached partition has left.
+ */
+static void
+follow_ancestors(Oid relid)
+{
+	PlinthTrigger *row = audit_row_trigger(relid);
+	PlinthTrigger *truncate = audit_truncate_trigger(relid);
+	List	   *parents;
+	ListCell   *lc;
+
+	if (row && truncate)
+		return;
+	parents = plinth_sql_strings("SELECT inhparent FROM pg_inherits WHERE inhrelid = %u ORDER BY inhseqno",
+								 relid);
+	foreach(lc, parents)
+	{
+		AuditOptions *options = audit_table_options(strtoul(lfirst(lc), NULL, 10));
+
+		if (options)
+		{
+			audit_triggers_make(relid, options);
+			return;
+		}
+	}
+	if (row == NULL && truncate)
+		plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(truncate->name),
+				   plinth_relation_name(relid));
+}
+
+/* Look after a relation that a command has created or changed. */
+static void
+follow_relation(Oid relid)
+{
+	char		relkind = get_rel_relkind(relid);
+	PlinthTrigger *guard;
+	PlinthTrigger *row;
+	PlinthTrigger *truncate;
+
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	guard = audit_log_guard(relid);
+	if (guard)
+	{
+		follow_log_name(relid, guard);
+		return;
+	}
+	follow_ancestors(relid);
+	row = audit_row_trigger(relid);
+	truncate = audit_truncate_trigger(relid);
+	if (row)
+	{
+		follow_dropped_columns(relid, row);
+		follow_owner(relid, audit_options_parse(row->nargs, row->args));
+	}
+	if (truncate)
+		follow_dropped_columns(relid, truncate);
+}
+
+/* A child by inheritance leaves an audited parent. */
+static void
+after_no_inherit(Oid relid, Oid parent)
+{
+	AuditOptions *options = OidIsValid(relid) ? audit_table_options(relid) : NULL;
+
+	if (options && OidIsValid(parent) &&
+		audit_captured_into(parent, audit_log_oid(options->log)))
+		audit_triggers_drop(relid);
+}
+
+/* Nobody but its owner puts a trigger on a log. */
+static void
+after_create_trigger(Oid relid)
+{
+	if (OidIsValid(relid) && audit_log_guard(relid) != NULL &&
+		!superuser() && !plinth_owns_relation(relid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_PLINTH_LOG_PROTECTED),
+				 errmsg("trigger cannot be created on audit log \"%s\"",
+						get_rel_name(relid)),
+				 errhint("Only a superuser or the log's owner can do that.")));
+}
+
+/* Typed tables whose type has a new name for a column. */
+static void
+after_attribute_rename(RenameStmt *stmt)
+{
+	Oid			typrel = named_relation(stmt->relation);
+	ListCell   *lc;
+
+	if (!OidIsValid(typrel))
+		return;
+	foreach(lc, plinth_sql_strings("SELECT c.oid FROM pg_class c JOIN pg_class t ON c.reloftype = t.reltype"
+								   " WHERE t.oid = %u", typrel))
+		follow_column_rename(strtoul(lfirst(lc), NULL, 10), stmt->subname,
+							 stmt->newname);
+}
+
+/* What only the command itself tells. */
+static void
+follow_parse_tree(Node *parsetree)
+{
+	if (IsA(parsetree, RenameStmt))
+	{
+		RenameStmt *stmt = castNode(RenameStmt, parsetree);
+		ListCell   *lc;
+
+		if (stmt->renameType == OBJECT_COLUMN)
+			follow_column_rename(named_relation(stmt->relation),
+								 stmt->subname, stmt->newname);
+		else if (stmt->renameType == OBJECT_ATTRIBUTE)
+			after_attribute_rename(stmt);
+		else if (stmt->renameType == OBJECT_SCHEMA)
+		{
+			foreach(lc, plinth_function_triggers(audit_guard_function()))
+				follow_log_name(((PlinthTrigger *) lfirst(lc))->relid,
+								lfirst(lc));
+		}
+	}
+	else if (IsA(parsetree, AlterTableStmt))
+	{
+		AlterTableStmt *stmt = castNode(AlterTableStmt, parsetree);
+		ListCell   *lc;
+
+		foreach(lc, stmt->cmds)
+		{
+			AlterTableCmd *cmd = lfirst(lc);
+
+			if (!IsA(cmd, AlterTableCmd))
+				continue;
+			if (cmd->subtype == AT_DropInherit)
+				after_no_inherit(named_relation(stmt->relation),
+								 named_relation(castNode(RangeVar, cmd->def)));
+			else if (cmd->subtype == AT_DetachPartition ||
+					 cmd->subtype == AT_AttachPartition)
+			{
+				Oid			part = named_relation(castNode(PartitionCmd, cmd->def)->name);
+				ListCell   *lp;
+
+				if (!OidIsValid(part))
+					continue;
+				foreach(lp, audit_family(part, NoLock))
+					follow_relation(lfirst_oid(lp));
+			}
+		}
+	}
+	else if (IsA(parsetree, CreateTrigStmt))
+		after_create_trigger(named_relation(castNode(CreateTrigStmt, parsetree)->relation));
+	else if (IsA(parsetree, ReassignOwnedStmt))
+	{
+		ListCell   *lc;
+
+		foreach(lc, plinth_function_triggers(audit_capture_function()))
+		{
+			PlinthTrigger *trig = lfirst(lc);
+
+			if (!OidIsValid(trig->parent) && TRIGGER_FOR_ROW(trig->type))
+				follow_owner(trig->relid,
+							 audit_options_parse(trig->nargs, trig->args));
+		}
+	}
+}
+
+/*
+ * plinth_audit.ddl_end(): event trigger at ddl_command_end.
+ */
+Datum
+plinth_audit_ddl_end(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigdata;
+	ListCell   *lc;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by event trigger manager",
+						"plinth_audit.ddl_end")));
+	trigdata = (EventTriggerData *) fcinfo->context;
+
+	/* while the extension itself comes or goes there is nothing to follow */
+	if (!OidIsValid(audit_capture_function()) ||
+		!OidIsValid(audit_guard_function()))
+		PG_RETURN_NULL();
+
+	follow_parse_tree(trigdata->parsetree);
+	foreach(lc, plinth_sql_strings("SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()"
+								   " WHERE classid = 'pg_class'::regclass AND objsubid = 0"
+								   " AND schema_name NOT LIKE 'pg\\_temp%%' ORDER BY objid"))
+		follow_relation(strtoul(lfirst(lc), NULL, 10));
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,256 @@
+/*
+ * src/audit/json.c
+ *		The text of a json value as jsonb, without failing.
+ *
+ * json accepts what jsonb refuses: the escape \u0000, halves of surrogate
+ * pairs, characters that the database's encoding lacks, numbers beyond the
+ * range of numeric.  jsonb_from_cstring() in src/backend/utils/adt/jsonb.c
+ * raises errors for these; here they are noted in the AuditShow.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "audit/audit.h"
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+/* What the on-disk format of numeric can hold, see numeric.c. */
+#define MAX_DIGITS_BEFORE_POINT 131072
+#define MAX_DIGITS_AFTER_POINT 16383
+
+/*
+ * Would numeric_in() take this JSON number?  Its text is valid JSON, so it is
+ * [-]digits[.digits][e[+-]digits].
+ */
+static bool
+number_fits(const char *token)
+{
+	const char *p = token;
+	int64		before = 0;		/* digits before the point */
+	int64		after = 0;		/* digits after it */
+	int64		leading = 0;	/* zeros in front of the first other digit */
+	bool		significant = false;
+	int64		exponent = 0;
+	bool		negative = false;
+
+	if (*p == '-')
+		p++;
+	for (; *p >= '0' && *p <= '9'; p++)
+	{
+		before++;
+		if (*p != '0')
+			significant = true;
+		else if (!significant)
+			leading++;
+	}
+	if (*p == '.')
+	{
+		for (p++; *p >= '0' && *p <= '9'; p++)
+		{
+			after++;
+			if (*p != '0')
+				significant = true;
+			else if (!significant)
+				leading++;
+		}
+	}
+	if (*p == 'e' || *p == 'E')
+	{
+		p++;
+		if (*p == '+' || *p == '-')
+			negative = *p++ == '-';
+		for (; *p >= '0' && *p <= '9'; p++)
+		{
+			exponent = exponent * 10 + (*p - '0');
+			if (exponent > INT_MAX / 4)
+				return false;
+		}
+		if (negative)
+			exponent = -exponent;
+	}
+
+	/* the scale counts even for zero, the weight does not */
+	if (after - exponent > MAX_DIGITS_AFTER_POINT)
+		return false;
+	return !significant ||
+		before - leading + exponent <= MAX_DIGITS_BEFORE_POINT;
+}
+
+static PlinthJsonAction
+object_start(void *state)
+{
+	audit_show_open(state, WJB_BEGIN_OBJECT);
+	PLINTH_JSON_ACTION_DONE;
+}
+
+static PlinthJsonAction
+object_end(void *state)
+{
+	audit_show_close(state, WJB_END_OBJECT);
+	PLINTH_JSON_ACTION_DONE;
+}
+
+static PlinthJsonAction
+array_start(void *state)
+{
+	audit_show_open(state, WJB_BEGIN_ARRAY);
+	PLINTH_JSON_ACTION_DONE;
+}
+
+static PlinthJsonAction
+array_end(void *state)
+{
+	audit_show_close(state, WJB_END_ARRAY);
+	PLINTH_JSON_ACTION_DONE;
+}
+
+static PlinthJsonAction
+object_field_start(void *state, char *fname, bool isnull)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = fname;
+	key.val.string.len = strlen(fname);
+	audit_show_scalar(state, WJB_KEY, &key);
+	PLINTH_JSON_ACTION_DONE;
+}
+
+static PlinthJsonAction
+scalar(void *state, char *token, JsonTokenType tokentype)
+{
+	AuditShow  *show = state;
+	JsonbValue	v;
+
+	CHECK_FOR_INTERRUPTS();
+	if (show->stop)
+		PLINTH_JSON_ACTION_DONE;
+	switch (tokentype)
+	{
+		case JSON_TOKEN_STRING:
+			v.type = jbvString;
+			v.val.string.val = token;
+			v.val.string.len = strlen(token);
+			break;
+		case JSON_TOKEN_NUMBER:
+			if (!number_fits(token))
+			{
+				audit_show_fail(show, "number out of range for jsonb");
+				PLINTH_JSON_ACTION_DONE;
+			}
+			v.type = jbvNumeric;
+			v.val.numeric =
+				DatumGetNumeric(DirectFunctionCall3(numeric_in,
+													CStringGetDatum(token),
+													ObjectIdGetDatum(InvalidOid),
+													Int32GetDatum(-1)));
+			break;
+		case JSON_TOKEN_TRUE:
+		case JSON_TOKEN_FALSE:
+			v.type = jbvBool;
+			v.val.boolean = tokentype == JSON_TOKEN_TRUE;
+			break;
+		default:
+			v.type = jbvNull;
+			break;
+	}
+	/* the enclosing container knows whether this is an element or a value */
+	audit_show_scalar(show,
+					  show->state && show->state->contVal.type == jbvObject ?
+					  WJB_VALUE : WJB_ELEM, &v);
+	PLINTH_JSON_ACTION_DONE;
+}
+
+/*
+ * How deeply are containers nested?  *escapes tells whether there is any \u
+ * escape beyond ASCII.
+ */
+static int
+text_depth(const char *json, int len, bool *escapes)
+{
+	int			depth = 0;
+	int			deepest = 0;
+	bool		in_string = false;
+
+	*escapes = false;
+	for (int i = 0; i < len; i++)
+	{
+		char		c = json[i];
+
+		if (in_string)
+		{
+			if (c == '\\' && i + 1 < len)
+			{
+				i++;
+				if (json[i] == 'u' && i + 4 < len &&
+					!(json[i + 1] == '0' && json[i + 2] == '0' &&
+					  json[i + 3] >= '0' && json[i + 3] <= '7'))
+					*escapes = true;
+			}
+			else if (c == '"')
+				in_string = false;
+		}
+		else if (c == '"')
+			in_string = true;
+		else if (c == '{' || c == '[')
+			deepest = Max(deepest, ++depth);
+		else if (c == '}' || c == ']')
+			depth--;
+	}
+	return deepest;
+}
+
+/*
+ * Add a json value to what is being built.
+ */
+void
+audit_show_json(AuditShow *show, text *json)
+{
+	char	   *data = VARDATA_ANY(json);
+	int			len = VARSIZE_ANY_EXHDR(json);
+	JsonLexContext *lex;
+	JsonSemAction sem;
+	JsonParseErrorType error;
+	bool		escapes;
+
+	if (!audit_stack_has_room(text_depth(data, len, &escapes) + show->depth))
+	{
+		audit_show_fail(show, "nested too deeply");
+		return;
+	}
+	if (escapes && PLINTH_JSON_ESCAPES_MAY_RAISE)
+	{
+		audit_show_fail(show, "unicode escapes in a database that is not UTF8");
+		return;
+	}
+
+	memset(&sem, 0, sizeof(sem));
+	sem.semstate = show;
+	sem.object_start = object_start;
+	sem.object_end = object_end;
+	sem.array_start = array_start;
+	sem.array_end = array_end;
+	sem.object_field_start = object_field_start;
+	sem.scalar = scalar;
+
+	lex = plinth_json_lexer(data, len, true);
+	error = pg_parse_json(lex, &sem);
+	switch (error)
+	{
+		case JSON_SUCCESS:
+			break;
+		case JSON_UNICODE_CODE_POINT_ZERO:
+			audit_show_fail(show, "\\u0000 cannot be converted to text");
+			break;
+		case JSON_UNICODE_HIGH_SURROGATE:
+		case JSON_UNICODE_LOW_SURROGATE:
+			audit_show_fail(show, "incomplete surrogate pair");
+			break;
+		default:
+			audit_show_fail(show, "cannot be converted to jsonb");
+			break;
+	}
+}

@@ -1,0 +1,306 @@
+/*
+ * src/audit/protect.c
+ *		Nobody but a superuser or its owner changes a log.
+ *
+ * Three walls, because the log often stands in a schema that belongs to the
+ * people whose doings it records:
+ *
+ * - privileges: nobody gets any but SELECT, which the owner of the audited
+ *   table (its "reader") may hand on;
+ * - a guard trigger, for the day when somebody runs GRANT ALL ON ALL TABLES;
+ * - a hook on the dropping of that trigger, because who owns a schema may
+ *   drop what is in it.  The trigger goes with the table however that is
+ *   dropped, by name, by CASCADE or by DROP OWNED, so the hook sees them all.
+ *   The event trigger plinth_audit_ddl_start loads this library, and with it
+ *   the hook, before any command can drop anything.
+ *
+ * The guard's arguments say what the log was called and who its reader was
+ * when they were last looked at, so that follow.c can tell what changed.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "audit/audit.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "kit/errors.h"
+
+PLINTH_FUNCTION(plinth_audit_guard);
+PLINTH_FUNCTION(plinth_audit_may_read);
+
+static object_access_hook_type previous_object_access_hook = NULL;
+
+/* Events of the guard trigger. */
+#define GUARD_TYPE \
+	(TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | \
+	 TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE)
+
+/* May the current role do as it likes with a log? */
+static bool
+may_change(Oid relid)
+{
+	return superuser() || plinth_owns_relation(relid, GetUserId());
+}
+
+/*
+ * plinth_audit.guard(): statement trigger on a log.
+ */
+Datum
+plinth_audit_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Relation	rel;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"plinth_audit.guard")));
+	rel = trigdata->tg_relation;
+	if (!may_change(RelationGetRelid(rel)))
+		ereport(ERROR,
+				(errcode(ERRCODE_PLINTH_LOG_PROTECTED),
+				 errmsg("audit log \"%s\" can only be written by its trigger",
+						RelationGetRelationName(rel)),
+				 errhint("Only a superuser or the log's owner may change it by hand."),
+				 errtable(rel)));
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * plinth_audit.may_read(text[]): may the current role SELECT from one of the
+ * tables with these qualified names?  Names of tables that are no more count
+ * for nothing.
+ */
+Datum
+plinth_audit_may_read(PG_FUNCTION_ARGS)
+{
+	ArrayType  *names = PG_GETARG_ARRAYTYPE_P(0);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elems, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		Oid			relid;
+
+		if (nulls[i])
+			continue;
+		relid = audit_log_oid(TextDatumGetCString(elems[i]));
+		if (OidIsValid(relid) &&
+			pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+			PG_RETURN_BOOL(true);
+	}
+	PG_RETURN_BOOL(false);
+}
+
+/* Refuse to drop a guard, and with it the log. */
+static void
+check_drop(Oid tgoid)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	Oid			relid = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(tgoid));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tup);
+
+		if (OidIsValid(form->tgfoid) && form->tgfoid == audit_guard_function())
+			relid = form->tgrelid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	if (OidIsValid(relid) && !may_change(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_PLINTH_LOG_PROTECTED),
+				 errmsg("audit log \"%s\" cannot be dropped",
+						get_rel_name(relid)),
+				 errdetail("It stays as the record of what was done to the audited table."),
+				 errhint("A superuser or the log's owner can drop it, or move it to another schema first.")));
+}
+
+static void
+on_object_access(ObjectAccessType access, Oid classId, Oid objectId,
+				 int subId, void *arg)
+{
+	if (previous_object_access_hook)
+		previous_object_access_hook(access, classId, objectId, subId, arg);
+	if (access == OAT_DROP && classId == TriggerRelationId)
+		check_drop(objectId);
+}
+
+void
+audit_protect_init(void)
+{
+	previous_object_access_hook = object_access_hook;
+	object_access_hook = on_object_access;
+}
+
+/*
+ * The privileges on a relation that others than its owner hold: a List of
+ * strings "privilege FROM grantee", ready for REVOKE.
+ */
+static List *
+foreign_privileges(Oid relid, bool select_too)
+{
+	return plinth_sql_strings("SELECT a.privilege_type || ' ON ' || CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END"
+							  " || format('%%I.%%I', n.nspname, c.relname) || ' FROM '"
+							  " || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END"
+							  " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,"
+							  " aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+							  " WHERE c.oid = %u AND a.grantee <> c.relowner AND (a.privilege_type <> 'SELECT' OR %s)"
+							  " ORDER BY a.grantor = c.relowner DESC, a.grantee, a.privilege_type",
+							  relid, select_too ? "true" : "false");
+}
+
+static void
+revoke_foreign(Oid relid, bool select_too)
+{
+	ListCell   *lc;
+
+	foreach(lc, foreign_privileges(relid, select_too))
+		plinth_sql("REVOKE %s CASCADE", (char *) lfirst(lc));
+}
+
+/* The sequence behind audit_id; InvalidOid for plinth_audit.transaction. */
+static Oid
+sequence_of(Oid logid)
+{
+	Relation	log = table_open(logid, AccessShareLock);
+	AttrNumber	attnum = get_attnum(logid, "audit_id");
+	Oid			seqid = InvalidOid;
+
+	if (attnum != InvalidAttrNumber)
+		seqid = plinth_identity_sequence(log, attnum);
+	table_close(log, AccessShareLock);
+	return seqid;
+}
+
+/*
+ * Hand a relation from one reader to the next.  What the old one had handed
+ * on stays, given by the owner now.
+ */
+static void
+change_reader(Oid relid, const char *kind, Oid reader, const char *former)
+{
+	const char *name = plinth_relation_name(relid);
+	Oid			former_role;
+	ListCell   *lc;
+
+	if (OidIsValid(reader) && reader != plinth_relation_owner(relid))
+		plinth_sql("GRANT SELECT ON %s %s TO %s WITH GRANT OPTION", kind, name,
+				   quote_identifier(GetUserNameFromId(reader, false)));
+
+	former_role = former ? get_role_oid(former, true) : InvalidOid;
+	if (!OidIsValid(former_role) || former_role == reader ||
+		former_role == plinth_relation_owner(relid))
+		return;
+	foreach(lc, plinth_sql_strings("SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END"
+								   " || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+								   " FROM pg_class c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+								   " WHERE c.oid = %u AND a.grantor = %u AND a.privilege_type = 'SELECT'",
+								   relid, former_role))
+		plinth_sql("GRANT SELECT ON %s %s TO %s", kind, name,
+				   (char *) lfirst(lc));
+	plinth_sql("REVOKE ALL ON %s %s FROM %s CASCADE", kind, name,
+			   quote_identifier(former));
+}
+
+/*
+ * Put up the walls around a log (or plinth_audit.transaction, which has no
+ * reader), or mend them.  A fresh one loses all that default privileges gave
+ * away.  Runs as the relation's owner.
+ */
+void
+audit_log_protect(Oid logid, Oid reader, bool fresh)
+{
+	const char *name = plinth_relation_name(logid);
+	PlinthTrigger *guard = audit_log_guard(logid);
+	const char *former = guard ? audit_guard_arg(guard, "reader") : NULL;
+	Oid			seqid = sequence_of(logid);
+	List	   *args = list_make1(psprintf("log=%s", name));
+
+	revoke_foreign(logid, fresh);
+	change_reader(logid, "TABLE", reader, former);
+	if (OidIsValid(seqid))
+	{
+		revoke_foreign(seqid, fresh);
+		change_reader(seqid, "SEQUENCE", reader, former);
+	}
+
+	if (OidIsValid(reader))
+		args = lappend(args, psprintf("reader=%s",
+									  GetUserNameFromId(reader, false)));
+	if (guard && (guard->type != GUARD_TYPE ||
+				  strcmp(guard->name, AUDIT_GUARD_TRIGGER) != 0))
+	{
+		plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(guard->name),
+				   name);
+		guard = NULL;
+	}
+	if (guard == NULL)
+	{
+		plinth_sql("CREATE TRIGGER " AUDIT_GUARD_TRIGGER
+				   " BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s"
+				   " FOR EACH STATEMENT EXECUTE FUNCTION " AUDIT_SCHEMA ".guard()",
+				   name);
+		guard = audit_log_guard(logid);
+	}
+	plinth_set_trigger_args(guard->oid, args);
+	if (guard->enabled != TRIGGER_FIRES_ALWAYS)
+		plinth_sql("ALTER TABLE %s ENABLE ALWAYS TRIGGER " AUDIT_GUARD_TRIGGER,
+				   name);
+}
+
+/*
+ * What is missing of a log's protection, or NULL if it stands.
+ */
+const char *
+audit_log_unprotected(Oid logid, Oid reader)
+{
+	PlinthTrigger *guard = audit_log_guard(logid);
+	Oid			owner = plinth_relation_owner(logid);
+	Oid			seqid = sequence_of(logid);
+	List	   *foreign;
+
+	if (owner != audit_owner())
+		return psprintf("it belongs to role \"%s\"",
+						GetUserNameFromId(owner, false));
+	if (guard == NULL)
+		return "it has no guard trigger";
+	if (guard->type != GUARD_TYPE || guard->enabled != TRIGGER_FIRES_ALWAYS)
+		return "its guard trigger does not fire always";
+	foreign = foreign_privileges(logid, false);
+	if (foreign == NIL && OidIsValid(seqid))
+		foreign = foreign_privileges(seqid, false);
+	if (foreign != NIL)
+		return psprintf("others hold privileges: %s",
+						(char *) linitial(foreign));
+	if (OidIsValid(reader) &&
+		pg_class_aclmask(logid, reader,
+						 ACL_GRANT_OPTION_FOR(ACL_SELECT), ACLMASK_ANY) == 0)
+		return psprintf("the table's owner \"%s\" cannot read it",
+						GetUserNameFromId(reader, false));
+	return NULL;
+}

@@ -1,0 +1,320 @@
+/*
+ * src/audit/trigger.c
+ *		Our triggers on a table and on everything below it.
+ *
+ * A table is audited if and only if it has the row trigger.  PostgreSQL gives
+ * partitions a clone of it; children by inheritance, and the trigger before
+ * TRUNCATE on everything below the root, are our work.
+ *
+ * Locks: root before descendants, in the order of find_all_inheritors();
+ * tables before logs.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "audit/audit.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+/* The trigger of a relation that calls capture(), for rows or TRUNCATE. */
+static PlinthTrigger *
+find_trigger(Oid relid, bool for_row)
+{
+	Oid			capture = audit_capture_function();
+	ListCell   *lc;
+
+	if (!OidIsValid(capture))
+		return NULL;
+	foreach(lc, plinth_relation_triggers(relid))
+	{
+		PlinthTrigger *trig = lfirst(lc);
+
+		if (trig->funcid == capture &&
+			(TRIGGER_FOR_ROW(trig->type) != 0) == for_row)
+			return trig;
+	}
+	return NULL;
+}
+
+/* The trigger that makes a table audited, or NULL. */
+PlinthTrigger *
+audit_row_trigger(Oid relid)
+{
+	return find_trigger(relid, true);
+}
+
+/* The trigger before TRUNCATE, or NULL. */
+PlinthTrigger *
+audit_truncate_trigger(Oid relid)
+{
+	return find_trigger(relid, false);
+}
+
+/* The options of an audited table; NULL if it is not audited. */
+AuditOptions *
+audit_table_options(Oid relid)
+{
+	PlinthTrigger *trig = audit_row_trigger(relid);
+
+	return trig ? audit_options_parse(trig->nargs, trig->args) : NULL;
+}
+
+/* Does a table's row trigger write to this log? */
+bool
+audit_captured_into(Oid relid, Oid logid)
+{
+	AuditOptions *options = audit_table_options(relid);
+
+	return options && audit_log_oid(options->log) == logid;
+}
+
+/*
+ * The table that was enabled when this one got its trigger: itself, or the
+ * topmost ancestor by partitioning or inheritance that writes to the same
+ * log.  *child says whether inheritance, not partitioning, leads there.
+ */
+Oid
+audit_root(Oid relid, Oid logid, bool *child)
+{
+	Oid			root = relid;
+
+	*child = false;
+	for (;;)
+	{
+		Oid			parent = InvalidOid;
+		Relation	inherits;
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tup;
+
+		inherits = table_open(InheritsRelationId, AccessShareLock);
+		ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+					F_OIDEQ, ObjectIdGetDatum(root));
+		scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true,
+								  NULL, 1, &key);
+		while (!OidIsValid(parent) &&
+			   HeapTupleIsValid(tup = systable_getnext(scan)))
+		{
+			parent = ((Form_pg_inherits) GETSTRUCT(tup))->inhparent;
+			if (!audit_captured_into(parent, logid))
+				parent = InvalidOid;
+		}
+		systable_endscan(scan);
+		table_close(inherits, AccessShareLock);
+
+		if (!OidIsValid(parent))
+			return root;
+		if (!get_rel_relispartition(root))
+			*child = true;
+		root = parent;
+	}
+}
+
+/*
+ * The tables that were enabled with this log: a List of OIDs, of which there
+ * is one at most unless somebody made triggers by hand.
+ */
+List *
+audit_tables_of(Oid logid)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plinth_function_triggers(audit_capture_function()))
+	{
+		PlinthTrigger *trig = lfirst(lc);
+		bool		child;
+
+		if (OidIsValid(trig->parent) || !TRIGGER_FOR_ROW(trig->type))
+			continue;
+		if (audit_log_oid(audit_options_parse(trig->nargs,
+											  trig->args)->log) == logid)
+			tables = list_append_unique_oid(tables,
+											audit_root(trig->relid, logid,
+													   &child));
+	}
+	return tables;
+}
+
+/*
+ * A table and all below it that can have our triggers, root first: a List of
+ * OIDs.
+ */
+List *
+audit_family(Oid relid, LOCKMODE lockmode)
+{
+	List	   *family = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, lockmode, NULL))
+	{
+		char		relkind = get_rel_relkind(lfirst_oid(lc));
+
+		if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE)
+			family = lappend_oid(family, lfirst_oid(lc));
+	}
+	return family;
+}
+
+/* The arguments as they stand in CREATE TRIGGER. */
+static char *
+literal_list(List *args)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, args)
+		appendStringInfo(&buf, "%s%s", lc == list_head(args) ? "" : ", ",
+						 quote_literal_cstr(lfirst(lc)));
+	return buf.data;
+}
+
+/* Create one of our triggers; it fires whatever the replication role. */
+static void
+make_trigger(Oid relid, bool for_row, const AuditOptions *options)
+{
+	const char *name = plinth_relation_name(relid);
+	const char *trigger = for_row ? AUDIT_ROW_TRIGGER : AUDIT_TRUNCATE_TRIGGER;
+
+	plinth_sql("CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION "
+			   AUDIT_SCHEMA ".capture(%s)",
+			   trigger,
+			   for_row ? "AFTER INSERT OR UPDATE OR DELETE" : "BEFORE TRUNCATE",
+			   name, for_row ? "ROW" : "STATEMENT",
+			   literal_list(audit_options_args(options)));
+	plinth_sql("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", name, trigger);
+}
+
+static void
+drop_trigger(const PlinthTrigger *trig)
+{
+	plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(trig->name),
+			   plinth_relation_name(trig->relid));
+}
+
+/*
+ * Give a table and all below it the triggers that they lack, with these
+ * options, and make all of them fire always.  A descendant that was audited
+ * by itself, into another log, is from now on audited with the rest.  Runs as
+ * the current role, which owns the tables.
+ */
+void
+audit_triggers_make(Oid relid, const AuditOptions *options)
+{
+	Oid			logid = audit_log_oid(options->log);
+	List	   *family = audit_family(relid, ShareRowExclusiveLock);
+	ListCell   *lc;
+
+	/* a trigger of the same name would be in the way of the clone */
+	foreach(lc, family)
+	{
+		Oid			member = lfirst_oid(lc);
+		PlinthTrigger *trig = audit_row_trigger(member);
+
+		if (member != relid && trig && !OidIsValid(trig->parent) &&
+			!audit_captured_into(member, logid))
+		{
+			ereport(NOTICE,
+					(errmsg("table \"%s\" is now audited together with \"%s\"",
+							get_rel_name(member), get_rel_name(relid)),
+					 errdetail("Its own log %s stays as it is.",
+							   audit_table_options(member)->log)));
+			drop_trigger(trig);
+			trig = audit_truncate_trigger(member);
+			if (trig)
+				drop_trigger(trig);
+		}
+	}
+
+	foreach(lc, family)
+	{
+		Oid			member = lfirst_oid(lc);
+		const char *name = plinth_relation_name(member);
+		PlinthTrigger *trig;
+
+		CHECK_FOR_INTERRUPTS();
+		trig = audit_row_trigger(member);
+		if (trig == NULL)
+			make_trigger(member, true, options);
+		else if (trig->enabled != TRIGGER_FIRES_ALWAYS)
+			plinth_sql("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", name,
+					   quote_identifier(trig->name));
+		trig = audit_truncate_trigger(member);
+		if (trig == NULL)
+			make_trigger(member, false, options);
+		else if (trig->enabled != TRIGGER_FIRES_ALWAYS)
+			plinth_sql("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", name,
+					   quote_identifier(trig->name));
+	}
+}
+
+/*
+ * Change the options of a table and of all below it that are audited with it.
+ * Writers are locked out, so every row is recorded under one set of options.
+ */
+void
+audit_triggers_alter(Oid relid, const AuditOptions *options)
+{
+	Oid			logid = audit_log_oid(audit_table_options(relid)->log);
+	List	   *args = audit_options_args(options);
+	List	   *family = audit_family(relid, ShareRowExclusiveLock);
+	List	   *members = NIL;
+	ListCell   *lc;
+
+	foreach(lc, family)
+	{
+		if (audit_captured_into(lfirst_oid(lc), logid))
+			members = lappend_oid(members, lfirst_oid(lc));
+	}
+	foreach(lc, members)
+	{
+		PlinthTrigger *row = audit_row_trigger(lfirst_oid(lc));
+		PlinthTrigger *truncate = audit_truncate_trigger(lfirst_oid(lc));
+
+		CHECK_FOR_INTERRUPTS();
+		plinth_set_trigger_args(row->oid, args);
+		if (truncate)
+			plinth_set_trigger_args(truncate->oid, args);
+	}
+}
+
+/*
+ * Take the triggers from a table and from all below it that are audited with
+ * it.  Runs as the current role, which owns the tables.
+ */
+void
+audit_triggers_drop(Oid relid)
+{
+	AuditOptions *options = audit_table_options(relid);
+	Oid			logid = options ? audit_log_oid(options->log) : InvalidOid;
+	List	   *family = audit_family(relid, AccessExclusiveLock);
+	ListCell   *lc;
+
+	foreach(lc, family)
+	{
+		Oid			member = lfirst_oid(lc);
+		PlinthTrigger *row = audit_row_trigger(member);
+		PlinthTrigger *truncate = audit_truncate_trigger(member);
+
+		CHECK_FOR_INTERRUPTS();
+		/* a child with a log of its own keeps its triggers */
+		if (member != relid && row && !OidIsValid(row->parent) &&
+			!audit_captured_into(member, logid))
+			continue;
+		if (truncate)
+			drop_trigger(truncate);
+		/* clones go with the trigger that they are clones of */
+		if (row && !OidIsValid(row->parent))
+			drop_trigger(row);
+	}
+}

@@ -1,0 +1,366 @@
+/*
+ * src/kit/catalog.c
+ *		Small questions to the system catalogs, and SQL with rights.
+ *
+ * All of this is for DDL time: nothing here may be called for each row.
+ * Results are palloc'd in the current memory context.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "kit/compat.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "kit/catalog.h"
+
+/*
+ * The schema-qualified, quoted name of a relation, or NULL if there is no
+ * such relation (any more).
+ */
+char *
+plinth_relation_name(Oid relid)
+{
+	char	   *relname = get_rel_name(relid);
+	char	   *nspname;
+
+	if (relname == NULL)
+		return NULL;
+	nspname = get_namespace_name(get_rel_namespace(relid));
+	if (nspname == NULL)
+		return NULL;
+	return quote_qualified_identifier(nspname, relname);
+}
+
+/* The owner of a relation; InvalidOid if there is none. */
+Oid
+plinth_relation_owner(Oid relid)
+{
+	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tup))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+		ReleaseSysCache(tup);
+	}
+	return owner;
+}
+
+/* The owner of a function; an error if there is no such function. */
+Oid
+plinth_function_owner(Oid funcid)
+{
+	HeapTuple	tup = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "cache lookup failed for function %u", funcid);
+	owner = ((Form_pg_proc) GETSTRUCT(tup))->proowner;
+	ReleaseSysCache(tup);
+	return owner;
+}
+
+/* Does the relation outlive the session? */
+bool
+plinth_table_persists(Oid relid)
+{
+	return get_rel_persistence(relid) != RELPERSISTENCE_TEMP;
+}
+
+/* Copy what we need of a pg_trigger row. */
+static PlinthTrigger *
+read_trigger(HeapTuple tup, TupleDesc desc)
+{
+	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tup);
+	PlinthTrigger *trig = palloc0(sizeof(PlinthTrigger));
+
+	trig->oid = form->oid;
+	trig->relid = form->tgrelid;
+	trig->parent = form->tgparentid;
+	trig->funcid = form->tgfoid;
+	trig->type = form->tgtype;
+	trig->enabled = form->tgenabled;
+	trig->internal = form->tgisinternal;
+	trig->name = pstrdup(NameStr(form->tgname));
+	trig->nargs = form->tgnargs;
+	if (trig->nargs > 0)
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tup, Anum_pg_trigger_tgargs, desc,
+										 &isnull);
+		char	   *p;
+
+		if (isnull)
+			elog(ERROR, "tgargs is null in trigger %u", form->oid);
+		/* each argument ends in a zero byte; see RelationBuildTriggers() */
+		p = VARDATA_ANY(DatumGetByteaPCopy(value));
+		trig->args = palloc(trig->nargs * sizeof(char *));
+		for (int i = 0; i < trig->nargs; i++)
+		{
+			trig->args[i] = pstrdup(p);
+			p += strlen(p) + 1;
+		}
+	}
+	return trig;
+}
+
+/*
+ * All triggers of a relation, in order of name: a List of PlinthTrigger.
+ */
+List *
+plinth_relation_triggers(Oid relid)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	List	   *result = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL,
+							  1, &key);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+		result = lappend(result, read_trigger(tup, RelationGetDescr(catalog)));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/*
+ * All triggers that call a function, clones in partitions included: a List of
+ * PlinthTrigger.  pg_depend leads there by index; pg_trigger has none on the
+ * function.
+ */
+List *
+plinth_function_triggers(Oid funcid)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	List	   *result = NIL;
+	ScanKeyData key[2];
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(funcid));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL,
+							  2, key);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tup);
+		ScanKeyData tgkey;
+		SysScanDesc tgscan;
+		HeapTuple	tgtup;
+
+		CHECK_FOR_INTERRUPTS();
+		if (form->classid != TriggerRelationId)
+			continue;
+		ScanKeyInit(&tgkey, Anum_pg_trigger_oid, BTEqualStrategyNumber,
+					F_OIDEQ, ObjectIdGetDatum(form->objid));
+		tgscan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL,
+									1, &tgkey);
+		tgtup = systable_getnext(tgscan);
+		if (HeapTupleIsValid(tgtup))
+			result = lappend(result,
+							 read_trigger(tgtup, RelationGetDescr(catalog)));
+		systable_endscan(tgscan);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	table_close(depend, AccessShareLock);
+	return result;
+}
+
+/*
+ * Replace the arguments of one trigger, leaving all else (name, clones, when
+ * it fires) as it is, which CREATE OR REPLACE TRIGGER would not.  The caller
+ * holds a lock on the table that keeps writers out.
+ */
+void
+plinth_set_trigger_args(Oid tgoid, List *args)
+{
+	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
+	StringInfoData buf;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	HeapTuple	newtup;
+	Datum		values[Natts_pg_trigger] = {0};
+	bool		nulls[Natts_pg_trigger] = {0};
+	bool		replace[Natts_pg_trigger] = {0};
+	ListCell   *lc;
+	Oid			relid;
+
+	initStringInfo(&buf);
+	foreach(lc, args)
+	{
+		char	   *arg = lfirst(lc);
+
+		appendBinaryStringInfo(&buf, arg, strlen(arg) + 1);
+	}
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(tgoid));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	if (!HeapTupleIsValid(tup))
+		elog(ERROR, "could not find trigger %u", tgoid);
+	relid = ((Form_pg_trigger) GETSTRUCT(tup))->tgrelid;
+
+	values[Anum_pg_trigger_tgnargs - 1] = Int16GetDatum(list_length(args));
+	replace[Anum_pg_trigger_tgnargs - 1] = true;
+	values[Anum_pg_trigger_tgargs - 1] =
+		PointerGetDatum(cstring_to_text_with_len(buf.data, buf.len));
+	replace[Anum_pg_trigger_tgargs - 1] = true;
+
+	newtup = heap_modify_tuple(tup, RelationGetDescr(catalog), values, nulls,
+							   replace);
+	CatalogTupleUpdate(catalog, &newtup->t_self, newtup);
+	systable_endscan(scan);
+	table_close(catalog, RowExclusiveLock);
+
+	CacheInvalidateRelcacheByRelid(relid);
+	CommandCounterIncrement();
+}
+
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* A path that nobody else can put anything into. */
+static void
+set_safe_search_path(void)
+{
+	set_for_now("search_path", "pg_catalog, pg_temp");
+}
+
+/*
+ * Run what follows as another role and with a search path that nobody else
+ * can write to.  To be undone by plinth_restore_identity(); an error undoes
+ * it by itself, as transaction abort restores user and settings.
+ */
+void
+plinth_become(PlinthIdentity *saved, Oid userid)
+{
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	saved->guc_level = NewGUCNestLevel();
+	SetUserIdAndSecContext(userid,
+						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	set_safe_search_path();
+	/* what we create follows our own wishes, not the session's */
+	set_for_now("default_tablespace", "");
+	set_for_now("default_table_access_method", "heap");
+	set_for_now("quote_all_identifiers", "off");
+	set_for_now("client_min_messages", "warning");
+}
+
+/* Undo plinth_become(). */
+void
+plinth_restore_identity(const PlinthIdentity *saved)
+{
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+}
+
+/*
+ * Run a statement through SPI; any failure is an error.  Whatever is not
+ * qualified in it means what it means in pg_catalog.
+ */
+static int
+run_sql(const char *sql)
+{
+	int			level = NewGUCNestLevel();
+	int			rc;
+
+	set_safe_search_path();
+	rc = SPI_execute(sql, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s: %s",
+			 SPI_result_code_string(rc), sql);
+	AtEOXact_GUC(false, level);
+	return rc;
+}
+
+#define FORMAT_SQL(buf, fmt) \
+	do { \
+		initStringInfo(&(buf)); \
+		for (;;) \
+		{ \
+			va_list		args_; \
+			int			needed_; \
+			va_start(args_, fmt); \
+			needed_ = appendStringInfoVA(&(buf), fmt, args_); \
+			va_end(args_); \
+			if (needed_ == 0) \
+				break; \
+			enlargeStringInfo(&(buf), needed_); \
+		} \
+	} while (0)
+
+/*
+ * Run one formatted statement with the current role's rights.  Identifiers
+ * come quoted from the caller (quote_identifier, plinth_relation_name),
+ * literals through quote_literal_cstr.
+ */
+void
+plinth_sql(const char *fmt,...)
+{
+	StringInfoData buf;
+
+	FORMAT_SQL(buf, fmt);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	run_sql(buf.data);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	pfree(buf.data);
+}
+
+/*
+ * Run one formatted query and return its first column as a List of palloc'd
+ * strings, NULL for null, in the caller's memory context.
+ */
+List *
+plinth_sql_strings(const char *fmt,...)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *result = NIL;
+	StringInfoData buf;
+
+	FORMAT_SQL(buf, fmt);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (run_sql(buf.data) != SPI_OK_SELECT)
+		elog(ERROR, "not a query: %s", buf.data);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[i],
+										 SPI_tuptable->tupdesc, 1);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		result = lappend(result, value ? pstrdup(value) : NULL);
+		MemoryContextSwitchTo(old);
+	}
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	pfree(buf.data);
+	return result;
+}

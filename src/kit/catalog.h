@@ -1,0 +1,50 @@
+/*
+ * src/kit/catalog.h
+ *		Small questions to the system catalogs, and SQL with rights.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#ifndef PLINTH_CATALOG_H
+#define PLINTH_CATALOG_H
+
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
+/* One trigger of a relation, as read from pg_trigger. */
+typedef struct PlinthTrigger
+{
+	Oid			oid;
+	Oid			relid;
+	Oid			parent;			/* trigger this one was cloned from, or 0 */
+	Oid			funcid;
+	int16		type;			/* TRIGGER_TYPE_* bits */
+	char		enabled;		/* TRIGGER_FIRES_* or TRIGGER_DISABLED */
+	bool		internal;
+	char	   *name;
+	int			nargs;
+	char	  **args;
+} PlinthTrigger;
+
+/* A change of user and search path, see plinth_become(). */
+typedef struct PlinthIdentity
+{
+	Oid			userid;
+	int			sec_context;
+	int			guc_level;
+} PlinthIdentity;
+
+extern char *plinth_relation_name(Oid relid);
+extern Oid	plinth_relation_owner(Oid relid);
+extern Oid	plinth_function_owner(Oid funcid);
+extern List *plinth_relation_triggers(Oid relid);
+extern List *plinth_function_triggers(Oid funcid);
+extern void plinth_set_trigger_args(Oid tgoid, List *args);
+extern bool plinth_table_persists(Oid relid);
+
+extern void plinth_become(PlinthIdentity *saved, Oid userid);
+extern void plinth_restore_identity(const PlinthIdentity *saved);
+
+extern void plinth_sql(const char *fmt,...) pg_attribute_printf(1, 2);
+extern List *plinth_sql_strings(const char *fmt,...) pg_attribute_printf(1, 2);
+
+#endif							/* PLINTH_CATALOG_H */

@@ -1,0 +1,135 @@
+/*
+ * src/kit/compat.h
+ *		The only place that knows which PostgreSQL it is compiled for.
+ *
+ * Each difference stands here once, under the name that the newest server
+ * uses where there is one, with the major in which it can go.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#ifndef PLINTH_COMPAT_H
+#define PLINTH_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "plinth needs PostgreSQL 15 or later"
+#endif
+
+#include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "commands/sequence.h"
+#include "common/jsonapi.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/acl.h"
+#include "utils/rel.h"
+
+/* Ownership and privilege checks became generic in 16; goes with 15. */
+#if PG_VERSION_NUM >= 160000
+#define plinth_owns_relation(relid, roleid) \
+	object_ownercheck(RelationRelationId, (relid), (roleid))
+#define plinth_schema_aclcheck(nspid, roleid, mode) \
+	object_aclcheck(NamespaceRelationId, (nspid), (roleid), (mode))
+#else
+#define plinth_owns_relation(relid, roleid) \
+	pg_class_ownercheck((relid), (roleid))
+#define plinth_schema_aclcheck(nspid, roleid, mode) \
+	pg_namespace_aclcheck((nspid), (roleid), (mode))
+#endif
+
+/* 16 added onlySummarizing to ExecInsertIndexTuples; goes with 15. */
+static inline List *
+plinth_insert_index_tuples(ResultRelInfo *relinfo, TupleTableSlot *slot,
+						   EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL,
+								 NIL, false);
+#else
+	return ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL,
+								 NIL);
+#endif
+}
+
+/* Relation files are named by a locator since 16; goes with 15. */
+#if PG_VERSION_NUM >= 160000
+#define PLINTH_SET_SEQ_LOCATOR(xlrec, rel) ((xlrec).locator = (rel)->rd_locator)
+#else
+#define PLINTH_SET_SEQ_LOCATOR(xlrec, rel) ((xlrec).node = (rel)->rd_node)
+#endif
+
+/* getIdentitySequence takes the relation itself since 17; goes with 16. */
+static inline Oid
+plinth_identity_sequence(Relation rel, AttrNumber attnum)
+{
+#if PG_VERSION_NUM >= 170000
+	return getIdentitySequence(rel, attnum, true);
+#else
+	return getIdentitySequence(RelationGetRelid(rel), attnum, true);
+#endif
+}
+
+/* Semantic actions of the JSON parser report success since 16; goes with 15. */
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType PlinthJsonAction;
+#define PLINTH_JSON_ACTION_DONE return JSON_SUCCESS
+#else
+typedef void PlinthJsonAction;
+#define PLINTH_JSON_ACTION_DONE return
+#endif
+
+/* The lexer may live in the caller's memory since 17; goes with 16. */
+static inline JsonLexContext *
+plinth_json_lexer(char *json, int len, bool need_escapes)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, len,
+										GetDatabaseEncoding(), need_escapes);
+#else
+	return makeJsonLexContextCstringLen(json, len,
+										GetDatabaseEncoding(), need_escapes);
+#endif
+}
+
+/*
+ * Until 15 the JSON lexer raises an error for an escape that the database's
+ * encoding cannot hold, instead of returning a code; goes with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define PLINTH_JSON_ESCAPES_MAY_RAISE false
+#else
+#define PLINTH_JSON_ESCAPES_MAY_RAISE (GetDatabaseEncoding() != PG_UTF8)
+#endif
+
+/* Virtual generated columns came with 18; goes with 17. */
+#if PG_VERSION_NUM >= 180000
+#define PLINTH_HAVE_VIRTUAL_COLUMNS 1
+#define PLINTH_IS_VIRTUAL(att) \
+	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define PLINTH_IS_VIRTUAL(att) false
+#endif
+
+/* 18 lets a library say its name and version; goes with 17. */
+#if PG_VERSION_NUM >= 180000
+#define PLINTH_MODULE_MAGIC(libname) \
+	PG_MODULE_MAGIC_EXT(.name = libname, .version = "1.0")
+#else
+#define PLINTH_MODULE_MAGIC(libname) PG_MODULE_MAGIC
+#endif
+
+/*
+ * An entry point that SQL may name.  Until 15 PG_FUNCTION_INFO_V1 exports its
+ * record but not the function, and ours are hidden by default; goes with 15.
+ */
+#define PLINTH_FUNCTION(name) \
+	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+#endif							/* PLINTH_COMPAT_H */
