@@ -322,8 +322,10 @@ extern void audit_transaction_make(void);
  * protect.c: who may do what with a log
  * ----------
  */
-extern void audit_log_protect(Oid logid, Oid reader, bool fresh);
-extern const char *audit_log_unprotected(Oid logid, Oid reader);
+extern void audit_log_protect(Oid logid, Oid table, bool fresh);
+extern const char *audit_log_unprotected(Oid logid, Oid table);
+extern bool audit_log_accepts(Oid logid, Oid table);
+extern void audit_guard_forget(Oid relid);
 extern void audit_protect_init(void);
 
 /* ----------

@@ -248,7 +248,7 @@ make_log(Examination *exam)
 	plinth_become(&self, audit_owner());
 	logid = audit_log_make(exam->relid, nspname, relname);
 	CommandCounterIncrement();
-	audit_log_protect(logid, plinth_relation_owner(exam->relid), true);
+	audit_log_protect(logid, exam->relid, true);
 	plinth_restore_identity(&self);
 }
 
@@ -304,7 +304,6 @@ static void
 examine_log(Examination *exam)
 {
 	const char *object = exam->options->log;
-	Oid			reader = plinth_relation_owner(exam->relid);
 	Oid			logid = audit_log_oid(object);
 	Relation	log;
 	AttrNumber	atts[LOG_NCOLUMNS];
@@ -345,14 +344,14 @@ examine_log(Examination *exam)
 		return;
 	}
 
-	unprotected = audit_log_unprotected(logid, reader);
+	unprotected = audit_log_unprotected(logid, exam->relid);
 	if (unprotected &&
 		mend_problem(exam, object,
 					 psprintf("log is not protected: %s", unprotected),
 					 "protected the log"))
 	{
 		plinth_become(&self, audit_owner());
-		audit_log_protect(logid, reader, false);
+		audit_log_protect(logid, exam->relid, false);
 		plinth_restore_identity(&self);
 	}
 }
@@ -424,6 +423,7 @@ examine(FunctionCallInfo fcinfo, bool mend)
 				 errmsg("relation with OID %u does not exist", relid)));
 	if (mend)
 	{
+		PreventCommandIfReadOnly("plinth_audit.repair()");
 		if (!plinth_owns_relation(relid, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
 		LockRelationOid(relid, ShareRowExclusiveLock);
@@ -547,8 +547,7 @@ plinth_audit_status(PG_FUNCTION_ARGS)
 		values[6] = CStringGetTextDatum(audit_truncate_name(options->truncate_rows));
 		values[7] = BoolGetDatum(is_capturing(trig->relid, options, logid));
 		values[8] = BoolGetDatum(OidIsValid(logid) &&
-								 audit_log_unprotected(logid,
-													   plinth_relation_owner(trig->relid)) == NULL);
+								 audit_log_unprotected(logid, trig->relid) == NULL);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

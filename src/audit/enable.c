@@ -238,12 +238,13 @@ check_kind(Oid relid, const char *name)
  * writers.
  */
 static Oid
-lock_target(FunctionCallInfo fcinfo)
+lock_target(FunctionCallInfo fcinfo, const char *command)
 {
 	Oid			relid;
 	char	   *name;
 	ListCell   *lc;
 
+	PreventCommandIfReadOnly(command);
 	if (PG_ARGISNULL(ARG_TARGET))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -405,7 +406,7 @@ provide_log(FunctionCallInfo fcinfo, Oid relid, AuditOptions *options)
 	if (fresh)
 		logid = audit_log_make(relid, nspname, relname);
 	CommandCounterIncrement();
-	audit_log_protect(logid, plinth_relation_owner(relid), fresh);
+	audit_log_protect(logid, relid, fresh);
 	options->log = plinth_relation_name(logid);
 	plinth_restore_identity(&self);
 	CommandCounterIncrement();
@@ -433,7 +434,7 @@ describe(const AuditOptions *options)
 Datum
 plinth_audit_enable(PG_FUNCTION_ARGS)
 {
-	Oid			relid = lock_target(fcinfo);
+	Oid			relid = lock_target(fcinfo, "plinth_audit.enable()");
 	AuditOptions *options = palloc0(sizeof(AuditOptions));
 	AuditOptions *present = audit_table_options(relid);
 	Oid			logid;
@@ -500,7 +501,7 @@ present_options(Oid relid)
 Datum
 plinth_audit_alter(PG_FUNCTION_ARGS)
 {
-	Oid			relid = lock_target(fcinfo);
+	Oid			relid = lock_target(fcinfo, "plinth_audit.alter()");
 	AuditOptions *options = present_options(relid);
 	Oid			logid = audit_log_oid(options->log);
 
@@ -533,7 +534,7 @@ plinth_audit_alter(PG_FUNCTION_ARGS)
 Datum
 plinth_audit_disable(PG_FUNCTION_ARGS)
 {
-	Oid			relid = lock_target(fcinfo);
+	Oid			relid = lock_target(fcinfo, "plinth_audit.disable()");
 	bool		drop_log = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	AuditOptions *options = present_options(relid);
 	Oid			logid = audit_log_oid(options->log);

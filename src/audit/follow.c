@@ -197,9 +197,12 @@ without_dropped(Oid relid, List *names, bool *found)
 static void
 follow_dropped_columns(Oid relid, PlinthTrigger *trig)
 {
-	AuditOptions *options = audit_options_parse(trig->nargs, trig->args);
+	AuditOptions *options;
 	bool		found = false;
 
+	if (trig == NULL)
+		return;
+	options = audit_options_parse(trig->nargs, trig->args);
 	options->include = without_dropped(relid, options->include, &found);
 	options->exclude = without_dropped(relid, options->exclude, &found);
 	options->mask = without_dropped(relid, options->mask, &found);
@@ -228,7 +231,7 @@ follow_owner(Oid relid, const AuditOptions *options)
 	if (reader && strcmp(reader, GetUserNameFromId(owner, false)) == 0)
 		return;
 	plinth_become(&self, audit_owner());
-	audit_log_protect(logid, owner, false);
+	audit_log_protect(logid, relid, false);
 	plinth_restore_identity(&self);
 }
 
@@ -274,22 +277,20 @@ follow_log_name(Oid logid, PlinthTrigger *guard)
 }
 
 /*
- * Give a table the triggers that its ancestors' auditing asks for, or take
- * away what a detached partition has left.
+ * A table has come below an audited one: give it the triggers that it lacks.
+ * Only for commands that bring it there; a restore makes the triggers one by
+ * one, in any order, and must find no more than it has made.
  */
 static void
-follow_ancestors(Oid relid)
+after_joining(Oid relid)
 {
-	PlinthTrigger *row = audit_row_trigger(relid);
-	PlinthTrigger *truncate = audit_truncate_trigger(relid);
-	List	   *parents;
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
 	ListCell   *lc;
 
-	if (row && truncate)
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		return;
-	parents = plinth_sql_strings("SELECT inhparent FROM pg_inherits WHERE inhrelid = %u ORDER BY inhseqno",
-								 relid);
-	foreach(lc, parents)
+	foreach(lc, plinth_sql_strings("SELECT inhparent FROM pg_inherits WHERE inhrelid = %u ORDER BY inhseqno",
+								   relid))
 	{
 		AuditOptions *options = audit_table_options(strtoul(lfirst(lc), NULL, 10));
 
@@ -299,9 +300,28 @@ follow_ancestors(Oid relid)
 			return;
 		}
 	}
-	if (row == NULL && truncate)
-		plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(truncate->name),
-				   plinth_relation_name(relid));
+}
+
+/*
+ * A partition has left an audited table, and with it the row trigger, which
+ * was a clone: take away the other.
+ */
+static void
+after_detach(Oid part)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(part))
+		return;
+	foreach(lc, audit_family(part, NoLock))
+	{
+		PlinthTrigger *truncate = audit_truncate_trigger(lfirst_oid(lc));
+
+		if (truncate && audit_row_trigger(lfirst_oid(lc)) == NULL)
+			plinth_sql("DROP TRIGGER %s ON %s",
+					   quote_identifier(truncate->name),
+					   plinth_relation_name(truncate->relid));
+	}
 }
 
 /* Look after a relation that a command has created or changed. */
@@ -311,7 +331,7 @@ follow_relation(Oid relid)
 	char		relkind = get_rel_relkind(relid);
 	PlinthTrigger *guard;
 	PlinthTrigger *row;
-	PlinthTrigger *truncate;
+	ListCell   *lc;
 
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		return;
@@ -321,16 +341,17 @@ follow_relation(Oid relid)
 		follow_log_name(relid, guard);
 		return;
 	}
-	follow_ancestors(relid);
 	row = audit_row_trigger(relid);
-	truncate = audit_truncate_trigger(relid);
-	if (row)
+	if (row == NULL)
+		return;
+	follow_owner(relid, audit_options_parse(row->nargs, row->args));
+	foreach(lc, audit_family(relid, NoLock))
 	{
-		follow_dropped_columns(relid, row);
-		follow_owner(relid, audit_options_parse(row->nargs, row->args));
+		Oid			member = lfirst_oid(lc);
+
+		follow_dropped_columns(member, audit_row_trigger(member));
+		follow_dropped_columns(member, audit_truncate_trigger(member));
 	}
-	if (truncate)
-		follow_dropped_columns(relid, truncate);
 }
 
 /* A child by inheritance leaves an audited parent. */
@@ -344,12 +365,27 @@ after_no_inherit(Oid relid, Oid parent)
 		audit_triggers_drop(relid);
 }
 
-/* Nobody but its owner puts a trigger on a log. */
+/*
+ * Nobody but its owner puts a trigger on a log.  And a restore of single
+ * tables brings audit triggers but not the table for their context.
+ */
 static void
 after_create_trigger(Oid relid)
 {
-	if (OidIsValid(relid) && audit_log_guard(relid) != NULL &&
-		!superuser() && !plinth_owns_relation(relid, GetUserId()))
+	if (!OidIsValid(relid))
+		return;
+	if (audit_row_trigger(relid) && !OidIsValid(audit_transaction_oid()))
+	{
+		PlinthIdentity self;
+
+		plinth_become(&self, audit_owner());
+		audit_transaction_make();
+		plinth_restore_identity(&self);
+	}
+	if (audit_log_guard(relid) == NULL)
+		return;
+	audit_guard_forget(relid);
+	if (!superuser() && !plinth_owns_relation(relid, GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_PLINTH_LOG_PROTECTED),
 				 errmsg("trigger cannot be created on audit log \"%s\"",
@@ -407,34 +443,26 @@ follow_parse_tree(Node *parsetree)
 			if (cmd->subtype == AT_DropInherit)
 				after_no_inherit(named_relation(stmt->relation),
 								 named_relation(castNode(RangeVar, cmd->def)));
-			else if (cmd->subtype == AT_DetachPartition ||
-					 cmd->subtype == AT_AttachPartition)
-			{
-				Oid			part = named_relation(castNode(PartitionCmd, cmd->def)->name);
-				ListCell   *lp;
-
-				if (!OidIsValid(part))
-					continue;
-				foreach(lp, audit_family(part, NoLock))
-					follow_relation(lfirst_oid(lp));
-			}
+			else if (cmd->subtype == AT_AddInherit)
+				after_joining(named_relation(stmt->relation));
+			else if (cmd->subtype == AT_AttachPartition)
+				after_joining(named_relation(castNode(PartitionCmd, cmd->def)->name));
+			else if (cmd->subtype == AT_DetachPartition)
+				after_detach(named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
 	else if (IsA(parsetree, CreateTrigStmt))
 		after_create_trigger(named_relation(castNode(CreateTrigStmt, parsetree)->relation));
-	else if (IsA(parsetree, ReassignOwnedStmt))
-	{
-		ListCell   *lc;
+}
 
-		foreach(lc, plinth_function_triggers(audit_capture_function()))
-		{
-			PlinthTrigger *trig = lfirst(lc);
-
-			if (!OidIsValid(trig->parent) && TRIGGER_FOR_ROW(trig->type))
-				follow_owner(trig->relid,
-							 audit_options_parse(trig->nargs, trig->args));
-		}
-	}
+/* The OIDs, as strings, of relations that the command touched. */
+static List *
+touched_relations(const char *condition)
+{
+	return plinth_sql_strings("SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()"
+							  " WHERE classid = 'pg_class'::regclass AND objsubid = 0"
+							  " AND schema_name NOT LIKE 'pg\\_temp%%' AND %s ORDER BY objid",
+							  condition);
 }
 
 /*
@@ -459,9 +487,11 @@ plinth_audit_ddl_end(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	follow_parse_tree(trigdata->parsetree);
-	foreach(lc, plinth_sql_strings("SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()"
-								   " WHERE classid = 'pg_class'::regclass AND objsubid = 0"
-								   " AND schema_name NOT LIKE 'pg\\_temp%%' ORDER BY objid"))
+
+	/* CREATE SCHEMA may create tables too, so ask for what was created */
+	foreach(lc, touched_relations("command_tag = 'CREATE TABLE'"))
+		after_joining(strtoul(lfirst(lc), NULL, 10));
+	foreach(lc, touched_relations("true"))
 		follow_relation(strtoul(lfirst(lc), NULL, 10));
 	PG_RETURN_NULL();
 }

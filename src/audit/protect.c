@@ -28,6 +28,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -228,13 +229,15 @@ change_reader(Oid relid, const char *kind, Oid reader, const char *former)
 }
 
 /*
- * Put up the walls around a log (or plinth_audit.transaction, which has no
- * reader), or mend them.  A fresh one loses all that default privileges gave
- * away.  Runs as the relation's owner.
+ * Put up the walls around the log of a table, or mend them.  Without a table
+ * it is plinth_audit.transaction, which has no reader.  A fresh one loses all
+ * that default privileges gave away.  Runs as the log's owner.
  */
 void
-audit_log_protect(Oid logid, Oid reader, bool fresh)
+audit_log_protect(Oid logid, Oid table, bool fresh)
 {
+	Oid			reader = OidIsValid(table) ? plinth_relation_owner(table) :
+		InvalidOid;
 	const char *name = plinth_relation_name(logid);
 	PlinthTrigger *guard = audit_log_guard(logid);
 	const char *former = guard ? audit_guard_arg(guard, "reader") : NULL;
@@ -249,9 +252,12 @@ audit_log_protect(Oid logid, Oid reader, bool fresh)
 		change_reader(seqid, "SEQUENCE", reader, former);
 	}
 
-	if (OidIsValid(reader))
+	if (OidIsValid(table))
+	{
 		args = lappend(args, psprintf("reader=%s",
 									  GetUserNameFromId(reader, false)));
+		args = lappend(args, psprintf("table=%u", table));
+	}
 	if (guard && (guard->type != GUARD_TYPE ||
 				  strcmp(guard->name, AUDIT_GUARD_TRIGGER) != 0))
 	{
@@ -274,11 +280,76 @@ audit_log_protect(Oid logid, Oid reader, bool fresh)
 }
 
 /*
- * What is missing of a log's protection, or NULL if it stands.
+ * Was this very table given to the log by enable() or repair() in this
+ * database?  A number that a dump has brought along does not count:
+ * audit_guard_forget() has removed it.
+ */
+static bool
+log_knows_table(Oid logid, Oid table)
+{
+	PlinthTrigger *guard = audit_log_guard(logid);
+	const char *known = guard ? audit_guard_arg(guard, "table") : NULL;
+
+	return known && strtoul(known, NULL, 10) == table;
+}
+
+/*
+ * A guard trigger made by hand, that is, by a dump: the table that it names
+ * by number was another database's.
+ */
+void
+audit_guard_forget(Oid relid)
+{
+	PlinthTrigger *guard = audit_log_guard(relid);
+	List	   *args = NIL;
+
+	if (guard == NULL || audit_guard_arg(guard, "table") == NULL)
+		return;
+	for (int i = 0; i < guard->nargs; i++)
+	{
+		if (strncmp(guard->args[i], "table=", 6) != 0)
+			args = lappend(args, guard->args[i]);
+	}
+	plinth_set_trigger_args(guard->oid, args);
+}
+
+/*
+ * May changes of this table go into this log?  The table's owner must be able
+ * to hand on SELECT on the log, as enable() has arranged: so nobody can write
+ * into a foreign log by a trigger made by hand.  REASSIGN OWNED fires no event
+ * trigger; if the table is the one the log was made for, its new owner becomes
+ * the reader now.
+ */
+bool
+audit_log_accepts(Oid logid, Oid table)
+{
+	PlinthIdentity self;
+	Oid			owner = plinth_relation_owner(table);
+
+	if (pg_class_aclmask(logid, owner, ACL_GRANT_OPTION_FOR(ACL_SELECT),
+						 ACLMASK_ANY) != 0)
+		return true;
+	if (!log_knows_table(logid, table) ||
+		plinth_relation_owner(logid) != audit_owner())
+		return false;
+
+	/* one session sees to it, the others need not wait */
+	if (ConditionalLockRelationOid(logid, ShareUpdateExclusiveLock))
+	{
+		plinth_become(&self, audit_owner());
+		audit_log_protect(logid, table, false);
+		plinth_restore_identity(&self);
+	}
+	return true;
+}
+
+/*
+ * What is missing of the protection of a table's log, or NULL if it stands.
  */
 const char *
-audit_log_unprotected(Oid logid, Oid reader)
+audit_log_unprotected(Oid logid, Oid table)
 {
+	Oid			reader = plinth_relation_owner(table);
 	PlinthTrigger *guard = audit_log_guard(logid);
 	Oid			owner = plinth_relation_owner(logid);
 	Oid			seqid = sequence_of(logid);
@@ -297,8 +368,7 @@ audit_log_unprotected(Oid logid, Oid reader)
 	if (foreign != NIL)
 		return psprintf("others hold privileges: %s",
 						(char *) linitial(foreign));
-	if (OidIsValid(reader) &&
-		pg_class_aclmask(logid, reader,
+	if (pg_class_aclmask(logid, reader,
 						 ACL_GRANT_OPTION_FOR(ACL_SELECT), ACLMASK_ANY) == 0)
 		return psprintf("the table's owner \"%s\" cannot read it",
 						GetUserNameFromId(reader, false));

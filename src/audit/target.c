@@ -256,24 +256,17 @@ fill_columns(AuditTarget *target, Relation rel)
 	qsort(target->key, target->nkey, sizeof(AuditColumn), compare_columns);
 }
 
-/*
- * May this table's changes go into this log?  The owner of the enabled table
- * must be able to hand on SELECT on the log, as enable() has arranged.  So
- * nobody can write into a foreign log by a trigger made by hand.
- */
+/* May this table's changes go into this log? */
 static void
 check_right(AuditTarget *target, Relation rel)
 {
-	Oid			owner = plinth_relation_owner(target->rootid);
-	AclMode		needed = ACL_GRANT_OPTION_FOR(ACL_SELECT);
-
-	if (pg_class_aclmask(target->logid, owner, needed, ACLMASK_ANY) == 0)
+	if (!audit_log_accepts(target->logid, target->rootid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" may not write to audit log \"%s\"",
 						RelationGetRelationName(rel), target->logname),
 				 errdetail("The table's owner has no SELECT privilege with grant option on the log."),
-				 errhint("Run plinth_audit.repair() on the table as a role that may repair it."),
+				 errhint("Let a superuser run plinth_audit.repair() on the table."),
 				 errtable(rel)));
 }
 
