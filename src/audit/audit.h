@@ -338,7 +338,7 @@ extern AuditOptions *audit_table_options(Oid relid);
 extern List *audit_family(Oid relid, LOCKMODE lockmode);
 extern bool audit_captured_into(Oid relid, Oid logid);
 extern Oid	audit_root(Oid relid, Oid logid, bool *child);
-extern List *audit_tables_of(Oid logid);
+extern List *audit_tables_of(const char *log);
 extern void audit_triggers_make(Oid relid, const AuditOptions *options);
 extern void audit_triggers_alter(Oid relid, const AuditOptions *options);
 extern void audit_triggers_drop(Oid relid);

@@ -282,7 +282,7 @@ take_over(Examination *exam, Oid logid)
 					   "Remove what stands in the way, then run plinth_audit.repair().");
 		if (exam->mend)
 			ereport(WARNING,
-					(errmsg("audit log %s cannot be taken over", object),
+					(errmsg("audit log \"%s\" cannot be taken over", object),
 					 errdetail_internal("%s", unsafe)));
 		return;
 	}

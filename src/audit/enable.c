@@ -7,8 +7,9 @@
  * code of the caller's runs in between.
  *
  * Locks: ShareRowExclusiveLock on the table and all below it, which waits for
- * writers and keeps new ones waiting, then the log.  Two calls for one table
- * come one after the other.
+ * writers and keeps new ones waiting (disable() needs AccessExclusiveLock, as
+ * DROP TRIGGER does), then the log.  Two calls for one table come one after
+ * the other.
  *
  * Copyright (c) 2026, plinth contributors
  */
@@ -234,11 +235,11 @@ check_kind(Oid relid, const char *name)
 }
 
 /*
- * The table that a call is about: exists, is the caller's, and locked against
- * writers.
+ * The table that a call is about: exists, is the caller's, and locked.  The
+ * lock is as strong as any that will be needed, so that it need not grow.
  */
 static Oid
-lock_target(FunctionCallInfo fcinfo, const char *command)
+lock_target(FunctionCallInfo fcinfo, const char *command, LOCKMODE lockmode)
 {
 	Oid			relid;
 	char	   *name;
@@ -262,7 +263,7 @@ lock_target(FunctionCallInfo fcinfo, const char *command)
 					   get_relkind_objtype(get_rel_relkind(relid)), name);
 	check_kind(relid, name);
 
-	LockRelationOid(relid, ShareRowExclusiveLock);
+	LockRelationOid(relid, lockmode);
 	if (get_rel_name(relid) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -319,7 +320,24 @@ log_place(FunctionCallInfo fcinfo, Oid relid, char **nspname, char **relname)
 	}
 }
 
-/* An existing relation may only serve as log if it is one, and free. */
+/* A log belongs to one table, also while it is missing. */
+static void
+check_unused(const char *log, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, audit_tables_of(log))
+	{
+		if (lfirst_oid(lc) != relid)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("audit log \"%s\" is in use by table \"%s\"",
+							log, get_rel_name(lfirst_oid(lc))),
+					 errhint("Choose another name with the option \"log\".")));
+	}
+}
+
+/* An existing relation may only serve as log if it is one. */
 static void
 check_adoptable(Oid logid, Oid relid)
 {
@@ -328,7 +346,6 @@ check_adoptable(Oid logid, Oid relid)
 	AttrNumber	atts[LOG_NCOLUMNS];
 	Oid			seqid;
 	const char *misfit;
-	ListCell   *lc;
 
 	log = relation_open(logid, AccessShareLock);
 	misfit = audit_log_misfit(log, atts, &seqid);
@@ -354,16 +371,6 @@ check_adoptable(Oid logid, Oid relid)
 						get_rel_name(logid)),
 				 errdetail("It was kept for a table of another owner."),
 				 errhint("Choose another name with the option \"log\", or ask a superuser.")));
-
-	foreach(lc, audit_tables_of(logid))
-	{
-		if (lfirst_oid(lc) != relid)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("audit log \"%s\" is in use by table \"%s\"",
-							get_rel_name(logid), get_rel_name(lfirst_oid(lc))),
-					 errhint("Choose another name with the option \"log\".")));
-	}
 }
 
 /*
@@ -393,6 +400,7 @@ provide_log(FunctionCallInfo fcinfo, Oid relid, AuditOptions *options)
 				 errmsg("audit log cannot be created in schema \"%s\"",
 						nspname)));
 
+	check_unused(quote_qualified_identifier(nspname, relname), relid);
 	logid = get_relname_relid(relname, nspid);
 	fresh = !OidIsValid(logid);
 	if (!fresh)
@@ -428,13 +436,29 @@ describe(const AuditOptions *options)
 	return buf.data;
 }
 
+/* The log of an audited table, which must be there. */
+static Oid
+existing_log(Oid relid, const AuditOptions *options)
+{
+	Oid			logid = audit_log_oid(options->log);
+
+	if (!OidIsValid(logid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("audit log \"%s\" of table \"%s\" does not exist",
+						options->log, get_rel_name(relid)),
+				 errhint("Run plinth_audit.repair() to make it again.")));
+	return logid;
+}
+
 /*
  * enable(target, mode, include, exclude, mask, truncate, log): audit a table.
  */
 Datum
 plinth_audit_enable(PG_FUNCTION_ARGS)
 {
-	Oid			relid = lock_target(fcinfo, "plinth_audit.enable()");
+	Oid			relid = lock_target(fcinfo, "plinth_audit.enable()",
+								   ShareRowExclusiveLock);
 	AuditOptions *options = palloc0(sizeof(AuditOptions));
 	AuditOptions *present = audit_table_options(relid);
 	Oid			logid;
@@ -465,14 +489,7 @@ plinth_audit_enable(PG_FUNCTION_ARGS)
 					 errdetail("Present: %s. Requested: %s.",
 							   describe(present), describe(options)),
 					 errhint("Change them with plinth_audit.alter().")));
-		logid = audit_log_oid(present->log);
-		if (OidIsValid(logid))
-			PG_RETURN_OID(logid);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("audit log %s of table \"%s\" does not exist",
-						present->log, get_rel_name(relid)),
-				 errhint("Run plinth_audit.repair() to make it again.")));
+		PG_RETURN_OID(existing_log(relid, present));
 	}
 
 	logid = provide_log(fcinfo, relid, options);
@@ -501,9 +518,10 @@ present_options(Oid relid)
 Datum
 plinth_audit_alter(PG_FUNCTION_ARGS)
 {
-	Oid			relid = lock_target(fcinfo, "plinth_audit.alter()");
+	Oid			relid = lock_target(fcinfo, "plinth_audit.alter()",
+								   ShareRowExclusiveLock);
 	AuditOptions *options = present_options(relid);
-	Oid			logid = audit_log_oid(options->log);
+	Oid			logid;
 
 	read_options(fcinfo, options);
 
@@ -521,9 +539,9 @@ plinth_audit_alter(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(ARG_LOG))
 		logid = provide_log(fcinfo, relid, options);
+	else
+		logid = existing_log(relid, options);
 	audit_triggers_alter(relid, options);
-	if (!OidIsValid(logid))
-		PG_RETURN_NULL();
 	PG_RETURN_OID(logid);
 }
 
@@ -534,7 +552,8 @@ plinth_audit_alter(PG_FUNCTION_ARGS)
 Datum
 plinth_audit_disable(PG_FUNCTION_ARGS)
 {
-	Oid			relid = lock_target(fcinfo, "plinth_audit.disable()");
+	Oid			relid = lock_target(fcinfo, "plinth_audit.disable()",
+								   AccessExclusiveLock);
 	bool		drop_log = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	AuditOptions *options = present_options(relid);
 	Oid			logid = audit_log_oid(options->log);

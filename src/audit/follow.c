@@ -61,7 +61,7 @@ before_attach(Oid parent, Oid part)
 	ereport(NOTICE,
 			(errmsg("table \"%s\" is now audited together with \"%s\"",
 					get_rel_name(part), get_rel_name(parent)),
-			 errdetail("Its own log %s stays as it is.",
+			 errdetail("Its own log \"%s\" stays as it is.",
 					   audit_table_options(part)->log)));
 	audit_triggers_drop(part);
 }
@@ -78,7 +78,7 @@ before_log_moves(Oid relid)
 	if (!OidIsValid(relid) || audit_log_guard(relid) == NULL ||
 		!plinth_owns_relation(relid, GetUserId()))
 		return;
-	foreach(lc, audit_tables_of(relid))
+	foreach(lc, audit_tables_of(plinth_relation_name(relid)))
 		(void) find_all_inheritors(lfirst_oid(lc), ShareRowExclusiveLock, NULL);
 }
 
@@ -455,14 +455,52 @@ follow_parse_tree(Node *parsetree)
 		after_create_trigger(named_relation(castNode(CreateTrigStmt, parsetree)->relation));
 }
 
-/* The OIDs, as strings, of relations that the command touched. */
-static List *
-touched_relations(const char *condition)
+/*
+ * Can this command concern us at all?  Sessions that make temporary tables
+ * all day should not notice that somebody else's tables are audited.
+ */
+static bool
+is_relevant(Node *parsetree)
 {
-	return plinth_sql_strings("SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()"
-							  " WHERE classid = 'pg_class'::regclass AND objsubid = 0"
-							  " AND schema_name NOT LIKE 'pg\\_temp%%' AND %s ORDER BY objid",
-							  condition);
+	switch (nodeTag(parsetree))
+	{
+		case T_CreateStmt:
+			return castNode(CreateStmt, parsetree)->relation->relpersistence !=
+				RELPERSISTENCE_TEMP;
+		case T_CreateSchemaStmt:
+		case T_AlterTableStmt:
+		case T_RenameStmt:
+		case T_AlterObjectSchemaStmt:
+		case T_AlterOwnerStmt:
+		case T_CreateTrigStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Look after all relations that a command has created or changed.  CREATE
+ * SCHEMA may create tables too, so it is asked what was created.
+ */
+static void
+follow_touched_relations(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, plinth_sql_strings("SELECT objid || CASE WHEN bool_or(command_tag = 'CREATE TABLE') THEN '+' ELSE '' END"
+								   " FROM pg_event_trigger_ddl_commands()"
+								   " WHERE classid = 'pg_class'::regclass AND objsubid = 0"
+								   " AND schema_name NOT LIKE 'pg\\_temp%%'"
+								   " GROUP BY objid ORDER BY objid"))
+	{
+		char	   *end;
+		Oid			relid = strtoul(lfirst(lc), &end, 10);
+
+		if (*end == '+')
+			after_joining(relid);
+		follow_relation(relid);
+	}
 }
 
 /*
@@ -472,7 +510,6 @@ Datum
 plinth_audit_ddl_end(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *trigdata;
-	ListCell   *lc;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -482,16 +519,12 @@ plinth_audit_ddl_end(PG_FUNCTION_ARGS)
 	trigdata = (EventTriggerData *) fcinfo->context;
 
 	/* while the extension itself comes or goes there is nothing to follow */
-	if (!OidIsValid(audit_capture_function()) ||
+	if (!is_relevant(trigdata->parsetree) ||
+		!OidIsValid(audit_capture_function()) ||
 		!OidIsValid(audit_guard_function()))
 		PG_RETURN_NULL();
 
 	follow_parse_tree(trigdata->parsetree);
-
-	/* CREATE SCHEMA may create tables too, so ask for what was created */
-	foreach(lc, touched_relations("command_tag = 'CREATE TABLE'"))
-		after_joining(strtoul(lfirst(lc), NULL, 10));
-	foreach(lc, touched_relations("true"))
-		follow_relation(strtoul(lfirst(lc), NULL, 10));
+	follow_touched_relations();
 	PG_RETURN_NULL();
 }

@@ -17,7 +17,9 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/policy.h"
 #include "rewrite/prs2lock.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -363,6 +365,14 @@ audit_transaction_fits(Relation rel)
 	return true;
 }
 
+/* Is the policy for readers of plinth_audit.transaction there? */
+static bool
+has_policy(Oid relid)
+{
+	return OidIsValid(get_relation_policy_oid(relid, "plinth_audit_readers",
+											  true));
+}
+
 /*
  * Make plinth_audit.transaction if it is not there, and see to its policy:
  * that goes with the extension while the table stays.  It is made by the
@@ -375,8 +385,17 @@ audit_transaction_make(void)
 	const char *name = quote_qualified_identifier(AUDIT_SCHEMA,
 												  AUDIT_TRANSACTION_TABLE);
 	Oid			relid = audit_transaction_oid();
-	bool		fresh = !OidIsValid(relid);
+	bool		fresh;
 
+	if (OidIsValid(relid) && audit_log_guard(relid) && has_policy(relid))
+		return;
+
+	/* somebody else may be about to do the same */
+	LockDatabaseObject(NamespaceRelationId,
+					   get_namespace_oid(AUDIT_SCHEMA, false), 0,
+					   ShareUpdateExclusiveLock);
+	relid = audit_transaction_oid();
+	fresh = !OidIsValid(relid);
 	if (fresh)
 	{
 		StringInfoData columns;
@@ -398,9 +417,7 @@ audit_transaction_make(void)
 						AUDIT_SCHEMA, AUDIT_TRANSACTION_TABLE, "plinth_audit"),
 				 errhint("Change its owner as a superuser after you have looked at it.")));
 
-	if (plinth_sql_strings("SELECT polname FROM pg_policy WHERE polrelid = %u"
-						   " AND polname = 'plinth_audit_readers'",
-						   relid) == NIL)
+	if (!has_policy(relid))
 		plinth_sql("CREATE POLICY plinth_audit_readers ON %s FOR SELECT"
 				   " USING (" AUDIT_SCHEMA ".may_read(logs))", name);
 	if (fresh || audit_log_guard(relid) == NULL)

@@ -53,6 +53,7 @@ static struct
 }			making;
 
 static HTAB *targets = NULL;
+static bool any_stale = false;	/* is one of them marked? */
 static MemoryContext targets_context = NULL;
 static List *retired = NIL;		/* of MemoryContext, in targets_context */
 
@@ -72,9 +73,10 @@ relation_changed(Datum arg, Oid relid)
 	{
 		AuditTarget *target = entry->target;
 
-		if (target && (!OidIsValid(relid) || relid == target->relid ||
-					   relid == target->rootid || relid == target->logid))
+		if (!OidIsValid(relid) || relid == target->relid ||
+			relid == target->rootid || relid == target->logid)
 			target->valid = false;
+		any_stale |= !target->valid;
 	}
 }
 
@@ -107,16 +109,33 @@ audit_target_init(void)
 								  (Datum) 0);
 }
 
-/* Nobody uses a target between transactions: free what is outdated. */
+/*
+ * Nobody uses a target between transactions: free what is outdated, also
+ * because its trigger may be gone.  Called when failing is not allowed.
+ */
 void
 audit_target_xact_end(void)
 {
+	HASH_SEQ_STATUS status;
+	CachedTarget *entry;
 	ListCell   *lc;
 
 	foreach(lc, retired)
 		MemoryContextDelete(lfirst(lc));
 	list_free(retired);
 	retired = NIL;
+
+	if (!any_stale)
+		return;
+	any_stale = false;
+	hash_seq_init(&status, targets);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->target->valid)
+			continue;
+		MemoryContextDelete(entry->target->context);
+		hash_search(targets, &entry->tgoid, HASH_REMOVE, NULL);
+	}
 }
 
 /* Is the target still what the catalogs say? */
@@ -283,7 +302,7 @@ bind_log(AuditTarget *target, Relation rel)
 	if (log == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("audit log %s of table \"%s\" does not exist",
+				 errmsg("audit log \"%s\" of table \"%s\" does not exist",
 						target->options->log, RelationGetRelationName(rel)),
 				 errhint("Run plinth_audit.repair() to make it again, or plinth_audit.disable() to stop auditing the table."),
 				 errtable(rel)));
@@ -331,7 +350,7 @@ audit_target(Relation rel, Trigger *trigger)
 	bool		found;
 
 	entry = hash_search(targets, &trigger->tgoid, HASH_FIND, NULL);
-	if (entry && entry->target && entry->target->valid &&
+	if (entry && entry->target->valid &&
 		entry->target->relid == RelationGetRelid(rel))
 		return entry->target;
 
@@ -358,7 +377,7 @@ audit_target(Relation rel, Trigger *trigger)
 
 		MemoryContextSetParent(context, targets_context);
 		entry = hash_search(targets, &trigger->tgoid, HASH_ENTER, &found);
-		if (found && entry->target)
+		if (found)
 		{
 			old = MemoryContextSwitchTo(targets_context);
 			retired = lappend(retired, entry->target->context);

@@ -120,24 +120,28 @@ audit_root(Oid relid, Oid logid, bool *child)
 }
 
 /*
- * The tables that were enabled with this log: a List of OIDs, of which there
- * is one at most unless somebody made triggers by hand.
+ * The tables that were enabled with the log of this qualified name, whether
+ * that exists or not: a List of OIDs, of which there is one at most unless
+ * somebody made triggers by hand.
  */
 List *
-audit_tables_of(Oid logid)
+audit_tables_of(const char *log)
 {
+	Oid			logid = audit_log_oid(log);
 	List	   *tables = NIL;
 	ListCell   *lc;
 
 	foreach(lc, plinth_function_triggers(audit_capture_function()))
 	{
 		PlinthTrigger *trig = lfirst(lc);
+		AuditOptions *options;
 		bool		child;
 
 		if (OidIsValid(trig->parent) || !TRIGGER_FOR_ROW(trig->type))
 			continue;
-		if (audit_log_oid(audit_options_parse(trig->nargs,
-											  trig->args)->log) == logid)
+		options = audit_options_parse(trig->nargs, trig->args);
+		if (strcmp(options->log, log) == 0 ||
+			(OidIsValid(logid) && audit_log_oid(options->log) == logid))
 			tables = list_append_unique_oid(tables,
 											audit_root(trig->relid, logid,
 													   &child));
@@ -227,7 +231,7 @@ audit_triggers_make(Oid relid, const AuditOptions *options)
 			ereport(NOTICE,
 					(errmsg("table \"%s\" is now audited together with \"%s\"",
 							get_rel_name(member), get_rel_name(relid)),
-					 errdetail("Its own log %s stays as it is.",
+					 errdetail("Its own log \"%s\" stays as it is.",
 							   audit_table_options(member)->log)));
 			drop_trigger(trig);
 			trig = audit_truncate_trigger(member);

@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "kit/catalog.h"
@@ -285,13 +286,13 @@ plinth_restore_identity(const PlinthIdentity *saved)
  * qualified in it means what it means in pg_catalog.
  */
 static int
-run_sql(const char *sql)
+run_sql(const char *sql, bool read_only)
 {
 	int			level = NewGUCNestLevel();
 	int			rc;
 
 	set_safe_search_path();
-	rc = SPI_execute(sql, false, 0);
+	rc = SPI_execute(sql, read_only, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s: %s",
 			 SPI_result_code_string(rc), sql);
@@ -328,7 +329,7 @@ plinth_sql(const char *fmt,...)
 	FORMAT_SQL(buf, fmt);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	run_sql(buf.data);
+	run_sql(buf.data, false);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	pfree(buf.data);
@@ -336,7 +337,9 @@ plinth_sql(const char *fmt,...)
 
 /*
  * Run one formatted query and return its first column as a List of palloc'd
- * strings, NULL for null, in the caller's memory context.
+ * strings, NULL for null, in the caller's memory context.  It sees what is
+ * committed now: the snapshot of a repeatable read transaction may be older
+ * than the catalogs that are asked about.
  */
 List *
 plinth_sql_strings(const char *fmt,...)
@@ -348,8 +351,10 @@ plinth_sql_strings(const char *fmt,...)
 	FORMAT_SQL(buf, fmt);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (run_sql(buf.data) != SPI_OK_SELECT)
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (run_sql(buf.data, true) != SPI_OK_SELECT)
 		elog(ERROR, "not a query: %s", buf.data);
+	PopActiveSnapshot();
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char	   *value = SPI_getvalue(SPI_tuptable->vals[i],
