@@ -325,7 +325,8 @@ extern void audit_transaction_make(void);
 extern void audit_log_protect(Oid logid, Oid table, bool fresh);
 extern const char *audit_log_unprotected(Oid logid, Oid table);
 extern bool audit_log_accepts(Oid logid, Oid table);
-extern void audit_guard_forget(Oid relid);
+extern bool audit_log_belongs(Oid logid, Oid table);
+extern void audit_check_trigger(const PlinthTrigger *trig);
 extern void audit_protect_init(void);
 
 /* ----------

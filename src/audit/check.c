@@ -299,6 +299,15 @@ take_over(Examination *exam, Oid logid)
 	CommandCounterIncrement();
 }
 
+/* Is this column, and no other, the primary key? */
+static bool
+is_primary_key(Oid relid, const char *column)
+{
+	List	   *key = audit_key_names(relid);
+
+	return list_length(key) == 1 && strcmp(linitial(key), column) == 0;
+}
+
 /* The log: there, fit, and protected. */
 static void
 examine_log(Examination *exam)
@@ -344,6 +353,20 @@ examine_log(Examination *exam)
 		return;
 	}
 
+	if (!audit_log_belongs(logid, exam->relid) && !superuser())
+	{
+		report_problem(exam, object, "log belongs to another table",
+					   "Use a log of the table's own: plinth_audit.alter().");
+		return;
+	}
+	if (!is_primary_key(logid, "audit_id") &&
+		mend_problem(exam, object, "log has no primary key (audit_id)",
+					 "added the primary key"))
+	{
+		plinth_become(&self, audit_owner());
+		plinth_sql("ALTER TABLE %s ADD PRIMARY KEY (audit_id)", object);
+		plinth_restore_identity(&self);
+	}
 	unprotected = audit_log_unprotected(logid, exam->relid);
 	if (unprotected &&
 		mend_problem(exam, object,
@@ -463,15 +486,14 @@ plinth_audit_repair(PG_FUNCTION_ARGS)
 	return examine(fcinfo, true);
 }
 
-/* A List of names as name[]; null if there is no list. */
+/* A List of names as name[]. */
 static Datum
-name_array(List *names, bool *isnull)
+name_array(List *names)
 {
 	Datum	   *elems = palloc(Max(list_length(names), 1) * sizeof(Datum));
 	int			n = 0;
 	ListCell   *lc;
 
-	*isnull = names == NIL;
 	foreach(lc, names)
 		elems[n++] = DirectFunctionCall1(namein, CStringGetDatum(lfirst(lc)));
 	return PointerGetDatum(construct_array(elems, n, NAMEOID, NAMEDATALEN,
@@ -541,9 +563,13 @@ plinth_audit_status(PG_FUNCTION_ARGS)
 		values[1] = ObjectIdGetDatum(logid);
 		nulls[1] = !OidIsValid(logid);
 		values[2] = CStringGetTextDatum(audit_mode_name(options->mode));
-		values[3] = name_array(options->include, &nulls[3]);
-		values[4] = name_array(options->exclude, &nulls[4]);
-		values[5] = name_array(options->mask, &nulls[5]);
+		/* to include nothing is something else than to have no such list */
+		values[3] = name_array(options->include);
+		nulls[3] = !options->has_include;
+		values[4] = name_array(options->exclude);
+		nulls[4] = options->exclude == NIL;
+		values[5] = name_array(options->mask);
+		nulls[5] = options->mask == NIL;
 		values[6] = CStringGetTextDatum(audit_truncate_name(options->truncate_rows));
 		values[7] = BoolGetDatum(is_capturing(trig->relid, options, logid));
 		values[8] = BoolGetDatum(OidIsValid(logid) &&

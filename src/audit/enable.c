@@ -222,8 +222,8 @@ check_kind(Oid relid, const char *name)
 		why = "A temporary table goes with its session.";
 		hint = "Audit a permanent table.";
 	}
-	if (why == NULL && IsCatalogRelationOid(relid))
-		why = "System catalogs have no triggers.";
+	if (why == NULL && relid < FirstNormalObjectId)
+		why = "It belongs to the system.";
 	if (why == NULL && audit_log_guard(relid) != NULL)
 		why = "It is written by the audit trigger itself.";
 	if (why)

@@ -228,7 +228,8 @@ follow_owner(Oid relid, const AuditOptions *options)
 	if (guard == NULL)
 		return;
 	reader = audit_guard_arg(guard, "reader");
-	if (reader && strcmp(reader, GetUserNameFromId(owner, false)) == 0)
+	if ((reader && strcmp(reader, GetUserNameFromId(owner, false)) == 0) ||
+		!audit_log_belongs(logid, relid))
 		return;
 	plinth_become(&self, audit_owner());
 	audit_log_protect(logid, relid, false);
@@ -241,11 +242,19 @@ follow_log_name(Oid logid, PlinthTrigger *guard)
 {
 	const char *was = audit_guard_arg(guard, "log");
 	char	   *name = plinth_relation_name(logid);
+	List	   *others;
 	List	   *args = NIL;
 	ListCell   *lc;
 
 	if (was == NULL || strcmp(was, name) == 0)
 		return;
+	others = audit_tables_of(name);
+	if (others != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("audit log \"%s\" is in use by table \"%s\"",
+						name, get_rel_name(linitial_oid(others))),
+				 errhint("Choose another name.")));
 	foreach(lc, plinth_function_triggers(audit_capture_function()))
 	{
 		PlinthTrigger *trig = lfirst(lc);
@@ -287,18 +296,27 @@ after_joining(Oid relid)
 	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
 	ListCell   *lc;
 
-	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
+		relkind != RELKIND_FOREIGN_TABLE)
 		return;
 	foreach(lc, plinth_sql_strings("SELECT inhparent FROM pg_inherits WHERE inhrelid = %u ORDER BY inhseqno",
 								   relid))
 	{
-		AuditOptions *options = audit_table_options(strtoul(lfirst(lc), NULL, 10));
+		Oid			parent = strtoul(lfirst(lc), NULL, 10);
+		AuditOptions *options = audit_table_options(parent);
 
-		if (options)
-		{
-			audit_triggers_make(relid, options);
-			return;
-		}
+		if (options == NULL)
+			continue;
+		if (relkind == RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("foreign table \"%s\" cannot come below audited table \"%s\"",
+							get_rel_name(relid), get_rel_name(parent)),
+					 errdetail("Its changes happen on another server, unseen by this one."),
+					 errhint("Stop auditing \"%s\" with plinth_audit.disable() first.",
+							 get_rel_name(parent))));
+		audit_triggers_make(relid, options);
+		return;
 	}
 }
 
@@ -366,30 +384,34 @@ after_no_inherit(Oid relid, Oid parent)
 }
 
 /*
- * Nobody but its owner puts a trigger on a log.  And a restore of single
- * tables brings audit triggers but not the table for their context.
+ * A trigger was created.  Nobody but its owner puts one on a log, and one of
+ * ours is not made by hand for a foreign log.  A restore of single tables
+ * brings audit triggers but not the table for their context.
  */
 static void
-after_create_trigger(Oid relid)
+follow_new_trigger(Oid tgoid)
 {
-	if (!OidIsValid(relid))
-		return;
-	if (audit_row_trigger(relid) && !OidIsValid(audit_transaction_oid()))
-	{
-		PlinthIdentity self;
+	PlinthTrigger *trig = plinth_trigger(tgoid);
+	PlinthIdentity self;
 
-		plinth_become(&self, audit_owner());
-		audit_transaction_make();
-		plinth_restore_identity(&self);
-	}
-	if (audit_log_guard(relid) == NULL)
+	if (trig == NULL)
 		return;
-	audit_guard_forget(relid);
-	if (!superuser() && !plinth_owns_relation(relid, GetUserId()))
+	if (trig->funcid == audit_capture_function())
+	{
+		audit_check_trigger(trig);
+		if (!OidIsValid(audit_transaction_oid()))
+		{
+			plinth_become(&self, audit_owner());
+			audit_transaction_make();
+			plinth_restore_identity(&self);
+		}
+	}
+	else if (audit_log_guard(trig->relid) != NULL &&
+			 !superuser() && !plinth_owns_relation(trig->relid, GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_PLINTH_LOG_PROTECTED),
 				 errmsg("trigger cannot be created on audit log \"%s\"",
-						get_rel_name(relid)),
+						get_rel_name(trig->relid)),
 				 errhint("Only a superuser or the log's owner can do that.")));
 }
 
@@ -451,8 +473,6 @@ follow_parse_tree(Node *parsetree)
 				after_detach(named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
-	else if (IsA(parsetree, CreateTrigStmt))
-		after_create_trigger(named_relation(castNode(CreateTrigStmt, parsetree)->relation));
 }
 
 /*
@@ -467,6 +487,7 @@ is_relevant(Node *parsetree)
 		case T_CreateStmt:
 			return castNode(CreateStmt, parsetree)->relation->relpersistence !=
 				RELPERSISTENCE_TEMP;
+		case T_CreateForeignTableStmt:
 		case T_CreateSchemaStmt:
 		case T_AlterTableStmt:
 		case T_RenameStmt:
@@ -480,26 +501,33 @@ is_relevant(Node *parsetree)
 }
 
 /*
- * Look after all relations that a command has created or changed.  CREATE
- * SCHEMA may create tables too, so it is asked what was created.
+ * Look after all relations and triggers that a command has created or
+ * changed.  CREATE SCHEMA may create several, so the server is asked for what
+ * was created rather than the parse tree.
  */
 static void
-follow_touched_relations(void)
+follow_touched_objects(void)
 {
 	ListCell   *lc;
 
-	foreach(lc, plinth_sql_strings("SELECT objid || CASE WHEN bool_or(command_tag = 'CREATE TABLE') THEN '+' ELSE '' END"
+	foreach(lc, plinth_sql_strings("SELECT objid || CASE WHEN classid = 'pg_trigger'::regclass THEN 't'"
+								   " WHEN bool_or(command_tag IN ('CREATE TABLE', 'CREATE FOREIGN TABLE')) THEN '+' ELSE '' END"
 								   " FROM pg_event_trigger_ddl_commands()"
-								   " WHERE classid = 'pg_class'::regclass AND objsubid = 0"
-								   " AND schema_name NOT LIKE 'pg\\_temp%%'"
-								   " GROUP BY objid ORDER BY objid"))
+								   " WHERE classid IN ('pg_class'::regclass, 'pg_trigger'::regclass) AND objsubid = 0"
+								   " AND schema_name IS DISTINCT FROM 'pg_temp'"
+								   " GROUP BY classid, objid ORDER BY classid, objid"))
 	{
 		char	   *end;
-		Oid			relid = strtoul(lfirst(lc), &end, 10);
+		Oid			objid = strtoul(lfirst(lc), &end, 10);
 
+		if (*end == 't')
+		{
+			follow_new_trigger(objid);
+			continue;
+		}
 		if (*end == '+')
-			after_joining(relid);
-		follow_relation(relid);
+			after_joining(objid);
+		follow_relation(objid);
 	}
 }
 
@@ -525,6 +553,6 @@ plinth_audit_ddl_end(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	follow_parse_tree(trigdata->parsetree);
-	follow_touched_relations();
+	follow_touched_objects();
 	PG_RETURN_NULL();
 }

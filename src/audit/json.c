@@ -65,7 +65,7 @@ number_fits(const char *token)
 		for (; *p >= '0' && *p <= '9'; p++)
 		{
 			exponent = exponent * 10 + (*p - '0');
-			if (exponent > INT_MAX / 4)
+			if (exponent >= INT_MAX / 2)
 				return false;
 		}
 		if (negative)

@@ -21,9 +21,7 @@
  */
 #include "audit/audit.h"
 
-#include "access/genam.h"
 #include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -31,7 +29,6 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -112,31 +109,14 @@ plinth_audit_may_read(PG_FUNCTION_ARGS)
 static void
 check_drop(Oid tgoid)
 {
-	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
-	Oid			relid = InvalidOid;
+	PlinthTrigger *trig = plinth_trigger(tgoid);
 
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(tgoid));
-	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-	{
-		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tup);
-
-		if (OidIsValid(form->tgfoid) && form->tgfoid == audit_guard_function())
-			relid = form->tgrelid;
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-
-	if (OidIsValid(relid) && !may_change(relid))
+	if (trig && OidIsValid(trig->funcid) &&
+		trig->funcid == audit_guard_function() && !may_change(trig->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_PLINTH_LOG_PROTECTED),
 				 errmsg("audit log \"%s\" cannot be dropped",
-						get_rel_name(relid)),
+						get_rel_name(trig->relid)),
 				 errdetail("It stays as the record of what was done to the audited table."),
 				 errhint("A superuser or the log's owner can drop it, or move it to another schema first.")));
 }
@@ -252,12 +232,9 @@ audit_log_protect(Oid logid, Oid table, bool fresh)
 		change_reader(seqid, "SEQUENCE", reader, former);
 	}
 
-	if (OidIsValid(table))
-	{
+	if (OidIsValid(reader))
 		args = lappend(args, psprintf("reader=%s",
 									  GetUserNameFromId(reader, false)));
-		args = lappend(args, psprintf("table=%u", table));
-	}
 	if (guard && (guard->type != GUARD_TYPE ||
 				  strcmp(guard->name, AUDIT_GUARD_TRIGGER) != 0))
 	{
@@ -279,58 +256,41 @@ audit_log_protect(Oid logid, Oid table, bool fresh)
 				   name);
 }
 
-/*
- * Was this very table given to the log by enable() or repair() in this
- * database?  A number that a dump has brought along does not count:
- * audit_guard_forget() has removed it.
- */
+/* May a role hand on SELECT on the log?  Its owner and its reader may. */
 static bool
-log_knows_table(Oid logid, Oid table)
+is_reader(Oid logid, Oid role)
 {
-	PlinthTrigger *guard = audit_log_guard(logid);
-	const char *known = guard ? audit_guard_arg(guard, "table") : NULL;
-
-	return known && strtoul(known, NULL, 10) == table;
+	return pg_class_aclmask(logid, role, ACL_GRANT_OPTION_FOR(ACL_SELECT),
+							ACLMASK_ANY) != 0;
 }
 
 /*
- * A guard trigger made by hand, that is, by a dump: the table that it names
- * by number was another database's.
+ * Does the log belong to this table and no other?  A table comes to name a
+ * log in its trigger only by enable(), a superuser, or a role that may hand on
+ * SELECT on the log: audit_check_trigger() sees to that.
  */
-void
-audit_guard_forget(Oid relid)
+bool
+audit_log_belongs(Oid logid, Oid table)
 {
-	PlinthTrigger *guard = audit_log_guard(relid);
-	List	   *args = NIL;
+	List	   *tables = audit_tables_of(plinth_relation_name(logid));
 
-	if (guard == NULL || audit_guard_arg(guard, "table") == NULL)
-		return;
-	for (int i = 0; i < guard->nargs; i++)
-	{
-		if (strncmp(guard->args[i], "table=", 6) != 0)
-			args = lappend(args, guard->args[i]);
-	}
-	plinth_set_trigger_args(guard->oid, args);
+	return list_length(tables) == 1 && linitial_oid(tables) == table;
 }
 
 /*
- * May changes of this table go into this log?  The table's owner must be able
- * to hand on SELECT on the log, as enable() has arranged: so nobody can write
- * into a foreign log by a trigger made by hand.  REASSIGN OWNED fires no event
- * trigger; if the table is the one the log was made for, its new owner becomes
- * the reader now.
+ * May changes of this table go into this log?  Its owner must be the log's
+ * reader.  REASSIGN OWNED fires no event trigger; if the log belongs to the
+ * table, its new owner becomes the reader now.
  */
 bool
 audit_log_accepts(Oid logid, Oid table)
 {
 	PlinthIdentity self;
-	Oid			owner = plinth_relation_owner(table);
 
-	if (pg_class_aclmask(logid, owner, ACL_GRANT_OPTION_FOR(ACL_SELECT),
-						 ACLMASK_ANY) != 0)
+	if (is_reader(logid, plinth_relation_owner(table)))
 		return true;
-	if (!log_knows_table(logid, table) ||
-		plinth_relation_owner(logid) != audit_owner())
+	if (plinth_relation_owner(logid) != audit_owner() ||
+		!audit_log_belongs(logid, table))
 		return false;
 
 	/* one session sees to it, the others need not wait */
@@ -341,6 +301,89 @@ audit_log_accepts(Oid logid, Oid table)
 		plinth_restore_identity(&self);
 	}
 	return true;
+}
+
+/* A table and all its ancestors, whether by partitioning or inheritance. */
+static List *
+lineage(Oid relid)
+{
+	List	   *result = list_make1_oid(relid);
+	ListCell   *lc;
+
+	/* the list grows while it is walked */
+	foreach(lc, result)
+	{
+		ListCell   *lp;
+
+		foreach(lp, plinth_sql_strings("SELECT inhparent FROM pg_inherits WHERE inhrelid = %u",
+									   lfirst_oid(lc)))
+			result = list_append_unique_oid(result,
+											strtoul(lfirst(lp), NULL, 10));
+	}
+	return result;
+}
+
+/* Do two lists of OIDs have a member in common? */
+static bool
+overlap(const List *a, const List *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, a)
+	{
+		if (list_member_oid(b, lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* Is one of the tables' owners the log's reader? */
+static bool
+any_reader(Oid logid, List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		if (is_reader(logid, plinth_relation_owner(lfirst_oid(lc))))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A trigger was created that calls capture(): by enable(), by a restore, or
+ * by hand to write into, or claim, a log of somebody else.  Such a one is an
+ * error.
+ */
+void
+audit_check_trigger(const PlinthTrigger *trig)
+{
+	AuditOptions *options = audit_options_parse(trig->nargs, trig->args);
+	Oid			logid = audit_log_oid(options->log);
+	List	   *family = lineage(trig->relid);
+	ListCell   *lc;
+
+	foreach(lc, audit_tables_of(options->log))
+	{
+		if (!overlap(family, lineage(lfirst_oid(lc))))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("audit log \"%s\" is in use by table \"%s\"",
+							options->log, get_rel_name(lfirst_oid(lc)))));
+	}
+	if (superuser())
+		return;
+	if (!OidIsValid(logid) || !any_reader(logid, family))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to write to audit log \"%s\"",
+						options->log),
+				 OidIsValid(logid) ?
+				 errdetail("The owner of table \"%s\" has no SELECT privilege with grant option on it.",
+						   get_rel_name(trig->relid)) :
+				 errdetail("It does not exist."),
+				 errhint("Use plinth_audit.enable() to audit a table.")));
 }
 
 /*
@@ -362,14 +405,15 @@ audit_log_unprotected(Oid logid, Oid table)
 		return "it has no guard trigger";
 	if (guard->type != GUARD_TYPE || guard->enabled != TRIGGER_FIRES_ALWAYS)
 		return "its guard trigger does not fire always";
-	foreign = foreign_privileges(logid, false);
-	if (foreign == NIL && OidIsValid(seqid))
-		foreign = foreign_privileges(seqid, false);
-	if (foreign != NIL)
-		return psprintf("others hold privileges: %s",
+	foreign = plinth_sql_strings("SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'"
+								 " ELSE quote_ident(r.rolname) END, ', ')"
+								 " FROM pg_class c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+								 " WHERE c.oid IN (%u, %u) AND a.grantee <> c.relowner AND a.privilege_type <> 'SELECT'",
+								 logid, seqid);
+	if (linitial(foreign))
+		return psprintf("more than SELECT is granted to %s",
 						(char *) linitial(foreign));
-	if (pg_class_aclmask(logid, reader,
-						 ACL_GRANT_OPTION_FOR(ACL_SELECT), ACLMASK_ANY) == 0)
+	if (!is_reader(logid, reader))
 		return psprintf("the table's owner \"%s\" cannot read it",
 						GetUserNameFromId(reader, false));
 	return NULL;

@@ -95,8 +95,11 @@ struct AuditConverter
 /* Depth up to which nothing needs to be checked before the jsonb is built. */
 #define SAFE_DEPTH 64
 
-/* Stack that jsonb.c and jsonapi.c need for one level, generously. */
-#define STACK_PER_LEVEL 1024
+/*
+ * Stack that the recursions of jsonb_util.c and jsonapi.c need for one level:
+ * about 160 bytes in an optimized build, and there are others.
+ */
+#define STACK_PER_LEVEL 512
 
 static void show_value(AuditShow *show, AuditConverters *converters,
 					   AuditConverter *converter, JsonbIteratorToken token,

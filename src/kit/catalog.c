@@ -117,6 +117,27 @@ read_trigger(HeapTuple tup, TupleDesc desc)
 	return trig;
 }
 
+/* One trigger, or NULL if there is none of this OID. */
+PlinthTrigger *
+plinth_trigger(Oid tgoid)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	PlinthTrigger *trig = NULL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(tgoid));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	if (HeapTupleIsValid(tup))
+		trig = read_trigger(tup, RelationGetDescr(catalog));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return trig;
+}
+
 /*
  * All triggers of a relation, in order of name: a List of PlinthTrigger.
  */
@@ -149,7 +170,6 @@ List *
 plinth_function_triggers(Oid funcid)
 {
 	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
 	List	   *result = NIL;
 	ScanKeyData key[2];
 	SysScanDesc scan;
@@ -164,25 +184,16 @@ plinth_function_triggers(Oid funcid)
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tup);
-		ScanKeyData tgkey;
-		SysScanDesc tgscan;
-		HeapTuple	tgtup;
+		PlinthTrigger *trig;
 
 		CHECK_FOR_INTERRUPTS();
 		if (form->classid != TriggerRelationId)
 			continue;
-		ScanKeyInit(&tgkey, Anum_pg_trigger_oid, BTEqualStrategyNumber,
-					F_OIDEQ, ObjectIdGetDatum(form->objid));
-		tgscan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL,
-									1, &tgkey);
-		tgtup = systable_getnext(tgscan);
-		if (HeapTupleIsValid(tgtup))
-			result = lappend(result,
-							 read_trigger(tgtup, RelationGetDescr(catalog)));
-		systable_endscan(tgscan);
+		trig = plinth_trigger(form->objid);
+		if (trig)
+			result = lappend(result, trig);
 	}
 	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	table_close(depend, AccessShareLock);
 	return result;
 }

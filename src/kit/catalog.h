@@ -36,6 +36,7 @@ typedef struct PlinthIdentity
 extern char *plinth_relation_name(Oid relid);
 extern Oid	plinth_relation_owner(Oid relid);
 extern Oid	plinth_function_owner(Oid funcid);
+extern PlinthTrigger *plinth_trigger(Oid tgoid);
 extern List *plinth_relation_triggers(Oid relid);
 extern List *plinth_function_triggers(Oid funcid);
 extern void plinth_set_trigger_args(Oid tgoid, List *args);
