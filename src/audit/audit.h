@@ -327,6 +327,7 @@ extern const char *audit_log_unprotected(Oid logid, Oid table);
 extern bool audit_log_accepts(Oid logid, Oid table);
 extern bool audit_log_belongs(Oid logid, Oid table);
 extern void audit_check_trigger(const PlinthTrigger *trig);
+extern void audit_check_guard(const PlinthTrigger *trig);
 extern void audit_protect_init(void);
 
 /* ----------

@@ -406,6 +406,8 @@ follow_new_trigger(Oid tgoid)
 			plinth_restore_identity(&self);
 		}
 	}
+	else if (trig->funcid == audit_guard_function())
+		audit_check_guard(trig);
 	else if (audit_log_guard(trig->relid) != NULL &&
 			 !superuser() && !plinth_owns_relation(trig->relid, GetUserId()))
 		ereport(ERROR,

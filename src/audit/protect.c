@@ -285,12 +285,20 @@ audit_log_belongs(Oid logid, Oid table)
 bool
 audit_log_accepts(Oid logid, Oid table)
 {
+	Oid			logowner = plinth_relation_owner(logid);
+	Oid			owner = plinth_relation_owner(table);
 	PlinthIdentity self;
 
-	if (is_reader(logid, plinth_relation_owner(table)))
+	/*
+	 * A restore by the table's owner leaves the log to them.  Nobody else's
+	 * table will do, whatever its name: it would collect foreign secrets.
+	 */
+	if (logowner != audit_owner() && logowner != owner &&
+		!superuser_arg(logowner))
+		return false;
+	if (is_reader(logid, owner))
 		return true;
-	if (plinth_relation_owner(logid) != audit_owner() ||
-		!audit_log_belongs(logid, table))
+	if (logowner != audit_owner() || !audit_log_belongs(logid, table))
 		return false;
 
 	/* one session sees to it, the others need not wait */
@@ -349,6 +357,28 @@ any_reader(Oid logid, List *tables)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * A trigger was created that calls guard().  What it remembers as the log's
+ * name decides whose triggers follow when the log gets another, so it must be
+ * the name of the very table that it is on.
+ */
+void
+audit_check_guard(const PlinthTrigger *trig)
+{
+	const char *name = audit_guard_arg(trig, "log");
+
+	if (!may_change(trig->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of table \"%s\" to make it an audit log",
+						get_rel_name(trig->relid))));
+	if (name && audit_log_oid(name) != trig->relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("guard trigger on table \"%s\" names another log: \"%s\"",
+						get_rel_name(trig->relid), name)));
 }
 
 /*

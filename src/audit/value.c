@@ -793,22 +793,22 @@ audit_cut(AuditConverter *converter, Datum datum, Size room,
 
 /*
  * What to show of a value that jsonb refuses for another reason than its
- * size: of json and jsonb the text as a string, so that nothing is lost,
- * otherwise null.
+ * size: its text as a string, so that nothing is lost, or null if even that
+ * is too long or nested so deeply that making it could fail.
  */
 void
 audit_keep_text(AuditConverter *converter, Datum datum, Size room,
 				AuditValue *value)
 {
-	value->json.type = jbvNull;
-	value->size = 16;
+	char	   *string = NULL;
+	Size		len = 0;
+
 	if (converter->kind == SHOW_JSON)
 	{
 		text	   *json = DatumGetTextPP(datum);
 
-		if (VARSIZE_ANY_EXHDR(json) < room)
-			set_string(&value->json, VARDATA_ANY(json),
-					   VARSIZE_ANY_EXHDR(json));
+		string = VARDATA_ANY(json);
+		len = VARSIZE_ANY_EXHDR(json);
 	}
 	else if (converter->kind == SHOW_JSONB)
 	{
@@ -816,13 +816,25 @@ audit_keep_text(AuditConverter *converter, Datum datum, Size room,
 
 		/* its text may be several times as long */
 		if (VARSIZE(jsonb) < Min(room / 8, MAX_OUTPUT_SOURCE))
-		{
-			char	   *text = JsonbToCString(NULL, &jsonb->root,
-											  VARSIZE(jsonb));
-
-			set_string(&value->json, text, strlen(text));
-		}
+			string = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+		len = string ? strlen(string) : 0;
 	}
-	if (value->json.type == jbvString)
-		value->size += value->json.val.string.len;
+	else if (converter->varlena && value->depth <= SAFE_DEPTH &&
+			 toast_raw_datum_size(datum) < MAX_OUTPUT_SOURCE)
+	{
+		Oid			outfunc;
+		bool		varlena;
+
+		getTypeOutputInfo(converter->basetype, &outfunc, &varlena);
+		string = OidOutputFunctionCall(outfunc, datum);
+		len = strlen(string);
+	}
+
+	value->json.type = jbvNull;
+	value->size = 16;
+	if (string && len < room)
+	{
+		set_string(&value->json, string, len);
+		value->size += len;
+	}
 }
