@@ -58,6 +58,9 @@ extern const char *audit_truncate_name(bool truncate_rows);
 extern bool audit_options_equal(const AuditOptions *a, const AuditOptions *b);
 extern bool audit_name_in(const List *names, const char *name);
 extern Oid	audit_log_oid(const char *qualified);
+extern void audit_log_split(const char *qualified, char **nspname,
+							char **relname);
+extern char *audit_log_label(const char *qualified);
 
 /* ----------
  * value.c, json.c: one datum as jsonb

@@ -216,19 +216,6 @@ set_aside(Oid logid)
 	}
 }
 
-/* Split the name in the options. */
-static void
-log_name(Examination *exam, char **nspname, char **relname)
-{
-	List	   *names;
-
-	if (!SplitIdentifierString(pstrdup(exam->options->log), '.', &names) ||
-		list_length(names) != 2)
-		elog(ERROR, "invalid name of an audit log: %s", exam->options->log);
-	*nspname = pstrdup(linitial(names));
-	*relname = pstrdup(lsecond(names));
-}
-
 /* Make the log anew, as enable() would for the table's owner. */
 static void
 make_log(Examination *exam)
@@ -240,7 +227,7 @@ make_log(Examination *exam)
 	Oid			logid;
 	AclResult	aclresult;
 
-	log_name(exam, &nspname, &relname);
+	audit_log_split(exam->options->log, &nspname, &relname);
 	nspid = get_namespace_oid(nspname, false);
 	aclresult = plinth_schema_aclcheck(nspid, GetUserId(), ACL_CREATE);
 	if (aclresult != ACLCHECK_OK)
@@ -282,7 +269,8 @@ take_over(Examination *exam, Oid logid)
 					   "Remove what stands in the way, then run plinth_audit.repair().");
 		if (exam->mend)
 			ereport(WARNING,
-					(errmsg("audit log \"%s\" cannot be taken over", object),
+					(errmsg("audit log \"%s\" cannot be taken over",
+							audit_log_label(object)),
 					 errdetail_internal("%s", unsafe)));
 		return;
 	}

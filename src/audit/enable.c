@@ -332,7 +332,7 @@ check_unused(const char *log, Oid relid)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("audit log \"%s\" is in use by table \"%s\"",
-							log, get_rel_name(lfirst_oid(lc))),
+							audit_log_label(log), get_rel_name(lfirst_oid(lc))),
 					 errhint("Choose another name with the option \"log\".")));
 	}
 }
@@ -446,7 +446,7 @@ existing_log(Oid relid, const AuditOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("audit log \"%s\" of table \"%s\" does not exist",
-						options->log, get_rel_name(relid)),
+						audit_log_label(options->log), get_rel_name(relid)),
 				 errhint("Run plinth_audit.repair() to make it again.")));
 	return logid;
 }

@@ -62,7 +62,7 @@ before_attach(Oid parent, Oid part)
 			(errmsg("table \"%s\" is now audited together with \"%s\"",
 					get_rel_name(part), get_rel_name(parent)),
 			 errdetail("Its own log \"%s\" stays as it is.",
-					   audit_table_options(part)->log)));
+					   audit_log_label(audit_table_options(part)->log))));
 	audit_triggers_drop(part);
 }
 
@@ -253,7 +253,8 @@ follow_log_name(Oid logid, PlinthTrigger *guard)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("audit log \"%s\" is in use by table \"%s\"",
-						name, get_rel_name(linitial_oid(others))),
+						audit_log_label(name),
+						get_rel_name(linitial_oid(others))),
 				 errhint("Choose another name.")));
 	foreach(lc, plinth_function_triggers(audit_capture_function()))
 	{

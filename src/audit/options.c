@@ -223,6 +223,21 @@ audit_options_equal(const AuditOptions *a, const AuditOptions *b)
 		same_names(a->mask, b->mask);
 }
 
+/* Take a schema-qualified, quoted name apart. */
+void
+audit_log_split(const char *qualified, char **nspname, char **relname)
+{
+	List	   *names;
+
+	if (!SplitIdentifierString(pstrdup(qualified), '.', &names) ||
+		list_length(names) != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("invalid name of an audit log: %s", qualified)));
+	*nspname = linitial(names);
+	*relname = lsecond(names);
+}
+
 /*
  * Look up a schema-qualified, quoted name, without regard to anybody's right
  * to look into the schema: the writer needs none on the log.  InvalidOid if
@@ -231,16 +246,24 @@ audit_options_equal(const AuditOptions *a, const AuditOptions *b)
 Oid
 audit_log_oid(const char *qualified)
 {
-	List	   *names;
+	char	   *nspname;
+	char	   *relname;
 	Oid			nspid;
 
-	if (!SplitIdentifierString(pstrdup(qualified), '.', &names) ||
-		list_length(names) != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("invalid name of an audit log: %s", qualified)));
-	nspid = get_namespace_oid(linitial(names), true);
+	audit_log_split(qualified, &nspname, &relname);
+	nspid = get_namespace_oid(nspname, true);
 	if (!OidIsValid(nspid))
 		return InvalidOid;
-	return get_relname_relid(lsecond(names), nspid);
+	return get_relname_relid(relname, nspid);
+}
+
+/* The same name for messages, which have quotes of their own. */
+char *
+audit_log_label(const char *qualified)
+{
+	char	   *nspname;
+	char	   *relname;
+
+	audit_log_split(qualified, &nspname, &relname);
+	return psprintf("%s.%s", nspname, relname);
 }

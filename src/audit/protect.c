@@ -378,7 +378,7 @@ audit_check_guard(const PlinthTrigger *trig)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("guard trigger on table \"%s\" names another log: \"%s\"",
-						get_rel_name(trig->relid), name)));
+						get_rel_name(trig->relid), audit_log_label(name))));
 }
 
 /*
@@ -400,7 +400,8 @@ audit_check_trigger(const PlinthTrigger *trig)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("audit log \"%s\" is in use by table \"%s\"",
-							options->log, get_rel_name(lfirst_oid(lc)))));
+							audit_log_label(options->log),
+							get_rel_name(lfirst_oid(lc)))));
 	}
 	if (superuser())
 		return;
@@ -408,7 +409,7 @@ audit_check_trigger(const PlinthTrigger *trig)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to write to audit log \"%s\"",
-						options->log),
+						audit_log_label(options->log)),
 				 OidIsValid(logid) ?
 				 errdetail("The owner of table \"%s\" has no SELECT privilege with grant option on it.",
 						   get_rel_name(trig->relid)) :

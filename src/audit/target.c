@@ -303,7 +303,8 @@ bind_log(AuditTarget *target, Relation rel)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("audit log \"%s\" of table \"%s\" does not exist",
-						target->options->log, RelationGetRelationName(rel)),
+						audit_log_label(target->options->log),
+						RelationGetRelationName(rel)),
 				 errhint("Run plinth_audit.repair() to make it again, or plinth_audit.disable() to stop auditing the table."),
 				 errtable(rel)));
 	target->logname = pstrdup(RelationGetRelationName(log));

@@ -232,7 +232,7 @@ audit_triggers_make(Oid relid, const AuditOptions *options)
 					(errmsg("table \"%s\" is now audited together with \"%s\"",
 							get_rel_name(member), get_rel_name(relid)),
 					 errdetail("Its own log \"%s\" stays as it is.",
-							   audit_table_options(member)->log)));
+							   audit_log_label(audit_table_options(member)->log))));
 			drop_trigger(trig);
 			trig = audit_truncate_trigger(member);
 			if (trig)
