@@ -347,6 +347,14 @@ extern List *audit_tables_of(const char *log);
 extern void audit_triggers_make(Oid relid, const AuditOptions *options);
 extern void audit_triggers_alter(Oid relid, const AuditOptions *options);
 extern void audit_triggers_drop(Oid relid);
+extern AuditOptions *audit_member_options(Oid member, Oid root,
+										  const AuditOptions *options);
+
+/* ----------
+ * follow.c
+ * ----------
+ */
+extern void audit_follow_joining(Oid relid);
 
 /* ----------
  * enable.c

@@ -97,6 +97,9 @@ examine_event_triggers(Examination *exam)
 		if (found == NIL)
 			report_problem(exam, names[i], "event trigger is missing",
 						   "Drop the extension and create it again; recorded data stays.");
+		else if (strcmp(linitial(found), "A") != 0 && !superuser())
+			report_problem(exam, names[i], "event trigger does not fire always",
+						   "Let a superuser run plinth_audit.repair().");
 		else if (strcmp(linitial(found), "A") != 0 &&
 				 mend_problem(exam, names[i], "event trigger does not fire always",
 							  "enabled event trigger"))
@@ -167,7 +170,9 @@ examine_triggers(Examination *exam)
 			continue;
 		for (int i = 0; i < lengthof(trigs); i++)
 		{
-			const char *problem = trigger_problem(trigs[i], exam->options);
+			const char *problem = trigger_problem(trigs[i],
+														audit_member_options(member, exam->relid,
+																			 exam->options));
 
 			if (problem == NULL)
 				continue;
@@ -510,12 +515,14 @@ is_capturing(Oid relid, const AuditOptions *options, Oid logid)
 	foreach(lc, audit_family(relid, NoLock))
 	{
 		PlinthTrigger *row = audit_row_trigger(lfirst_oid(lc));
+		AuditOptions *own;
 
 		if (lfirst_oid(lc) != relid && row && !OidIsValid(row->parent) &&
 			!audit_captured_into(lfirst_oid(lc), logid))
 			continue;
-		if (trigger_problem(row, options) ||
-			trigger_problem(audit_truncate_trigger(lfirst_oid(lc)), options))
+		own = audit_member_options(lfirst_oid(lc), relid, options);
+		if (trigger_problem(row, own) ||
+			trigger_problem(audit_truncate_trigger(lfirst_oid(lc)), own))
 			return false;
 	}
 	return true;

@@ -291,8 +291,8 @@ follow_log_name(Oid logid, PlinthTrigger *guard)
  * Only for commands that bring it there; a restore makes the triggers one by
  * one, in any order, and must find no more than it has made.
  */
-static void
-after_joining(Oid relid)
+void
+audit_follow_joining(Oid relid)
 {
 	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
 	ListCell   *lc;
@@ -382,6 +382,8 @@ after_no_inherit(Oid relid, Oid parent)
 	if (options && OidIsValid(parent) &&
 		audit_captured_into(parent, audit_log_oid(options->log)))
 		audit_triggers_drop(relid);
+	/* it may have another parent that is audited */
+	audit_follow_joining(relid);
 }
 
 /*
@@ -469,9 +471,9 @@ follow_parse_tree(Node *parsetree)
 				after_no_inherit(named_relation(stmt->relation),
 								 named_relation(castNode(RangeVar, cmd->def)));
 			else if (cmd->subtype == AT_AddInherit)
-				after_joining(named_relation(stmt->relation));
+				audit_follow_joining(named_relation(stmt->relation));
 			else if (cmd->subtype == AT_AttachPartition)
-				after_joining(named_relation(castNode(PartitionCmd, cmd->def)->name));
+				audit_follow_joining(named_relation(castNode(PartitionCmd, cmd->def)->name));
 			else if (cmd->subtype == AT_DetachPartition)
 				after_detach(named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
@@ -529,7 +531,7 @@ follow_touched_objects(void)
 			continue;
 		}
 		if (*end == '+')
-			after_joining(objid);
+			audit_follow_joining(objid);
 		follow_relation(objid);
 	}
 }

@@ -262,6 +262,43 @@ audit_triggers_make(Oid relid, const AuditOptions *options)
 	}
 }
 
+/* The names, and those in `own` that are no columns of the root. */
+static List *
+with_own_names(List *names, List *own, Oid root)
+{
+	List	   *result = list_copy(names);
+	ListCell   *lc;
+
+	foreach(lc, own)
+	{
+		if (get_attnum(root, lfirst(lc)) == InvalidAttrNumber &&
+			!audit_name_in(result, lfirst(lc)))
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
+/*
+ * The options that a table below the root should have: the root's, and what
+ * is said of columns that only this table has.  Such is left when a parent
+ * drops a column and a child keeps it, and it must stay masked there.
+ */
+AuditOptions *
+audit_member_options(Oid member, Oid root, const AuditOptions *options)
+{
+	AuditOptions *result = palloc(sizeof(AuditOptions));
+	AuditOptions *own = audit_table_options(member);
+
+	*result = *options;
+	if (member != root && own)
+	{
+		result->include = with_own_names(options->include, own->include, root);
+		result->exclude = with_own_names(options->exclude, own->exclude, root);
+		result->mask = with_own_names(options->mask, own->mask, root);
+	}
+	return result;
+}
+
 /*
  * Change the options of a table and of all below it that are audited with it.
  * Writers are locked out, so every row is recorded under one set of options.
@@ -270,7 +307,6 @@ void
 audit_triggers_alter(Oid relid, const AuditOptions *options)
 {
 	Oid			logid = audit_log_oid(audit_table_options(relid)->log);
-	List	   *args = audit_options_args(options);
 	List	   *family = audit_family(relid, ShareRowExclusiveLock);
 	List	   *members = NIL;
 	ListCell   *lc;
@@ -284,8 +320,11 @@ audit_triggers_alter(Oid relid, const AuditOptions *options)
 	{
 		PlinthTrigger *row = audit_row_trigger(lfirst_oid(lc));
 		PlinthTrigger *truncate = audit_truncate_trigger(lfirst_oid(lc));
+		List	   *args;
 
 		CHECK_FOR_INTERRUPTS();
+		args = audit_options_args(audit_member_options(lfirst_oid(lc), relid,
+													   options));
 		plinth_set_trigger_args(row->oid, args);
 		if (truncate)
 			plinth_set_trigger_args(truncate->oid, args);
@@ -302,6 +341,7 @@ audit_triggers_drop(Oid relid)
 	AuditOptions *options = audit_table_options(relid);
 	Oid			logid = options ? audit_log_oid(options->log) : InvalidOid;
 	List	   *family = audit_family(relid, AccessExclusiveLock);
+	List	   *left = NIL;
 	ListCell   *lc;
 
 	foreach(lc, family)
@@ -320,5 +360,11 @@ audit_triggers_drop(Oid relid)
 		/* clones go with the trigger that they are clones of */
 		if (row && !OidIsValid(row->parent))
 			drop_trigger(row);
+		if (member != relid)
+			left = lappend_oid(left, member);
 	}
+
+	/* a child may have another parent that is audited */
+	foreach(lc, left)
+		audit_follow_joining(lfirst_oid(lc));
 }
