@@ -54,6 +54,12 @@ CREATE FUNCTION plinth_audit.ddl_end() RETURNS event_trigger
 COMMENT ON FUNCTION plinth_audit.ddl_end() IS
   'Event trigger function: follows DDL on audited tables and logs';
 
+CREATE FUNCTION plinth_audit.ddl_drop() RETURNS event_trigger
+  LANGUAGE c VOLATILE
+  AS 'MODULE_PATHNAME', 'plinth_audit_ddl_drop';
+COMMENT ON FUNCTION plinth_audit.ddl_drop() IS
+  'Event trigger function: follows dropped columns of audited tables';
+
 
 -- Auditing a table
 
@@ -174,3 +180,9 @@ CREATE EVENT TRIGGER plinth_audit_ddl_end ON ddl_command_end
 ALTER EVENT TRIGGER plinth_audit_ddl_end ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER plinth_audit_ddl_end IS
   'Follows DDL on audited tables and logs';
+
+CREATE EVENT TRIGGER plinth_audit_ddl_drop ON sql_drop
+  EXECUTE FUNCTION plinth_audit.ddl_drop();
+ALTER EVENT TRIGGER plinth_audit_ddl_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER plinth_audit_ddl_drop IS
+  'Follows dropped columns of audited tables';

@@ -34,6 +34,7 @@ PLINTH_FUNCTION(plinth_audit_status);
 typedef struct Examination
 {
 	Oid			relid;
+	Oid			root;			/* the table that was enabled */
 	AuditOptions *options;
 	bool		mend;
 	ReturnSetInfo *result;
@@ -84,7 +85,8 @@ static void
 examine_event_triggers(Examination *exam)
 {
 	static const char *const names[] = {
-		"plinth_audit_ddl_start", "plinth_audit_ddl_end"
+		"plinth_audit_ddl_start", "plinth_audit_ddl_end",
+		"plinth_audit_ddl_drop"
 	};
 
 	for (int i = 0; i < lengthof(names); i++)
@@ -238,9 +240,9 @@ make_log(Examination *exam)
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_SCHEMA, nspname);
 	plinth_become(&self, audit_owner());
-	logid = audit_log_make(exam->relid, nspname, relname);
+	logid = audit_log_make(exam->root, nspname, relname);
 	CommandCounterIncrement();
-	audit_log_protect(logid, exam->relid, true);
+	audit_log_protect(logid, exam->root, true);
 	plinth_restore_identity(&self);
 }
 
@@ -346,7 +348,7 @@ examine_log(Examination *exam)
 		return;
 	}
 
-	if (!audit_log_belongs(logid, exam->relid) && !superuser())
+	if (!audit_log_belongs(logid, exam->root) && !superuser())
 	{
 		report_problem(exam, object, "log belongs to another table",
 					   "Use a log of the table's own: plinth_audit.alter().");
@@ -360,14 +362,14 @@ examine_log(Examination *exam)
 		plinth_sql("ALTER TABLE %s ADD PRIMARY KEY (audit_id)", object);
 		plinth_restore_identity(&self);
 	}
-	unprotected = audit_log_unprotected(logid, exam->relid);
+	unprotected = audit_log_unprotected(logid, exam->root);
 	if (unprotected &&
 		mend_problem(exam, object,
 					 psprintf("log is not protected: %s", unprotected),
 					 "protected the log"))
 	{
 		plinth_become(&self, audit_owner());
-		audit_log_protect(logid, exam->relid, false);
+		audit_log_protect(logid, exam->root, false);
 		plinth_restore_identity(&self);
 	}
 }
@@ -426,6 +428,7 @@ examine(FunctionCallInfo fcinfo, bool mend)
 	Examination exam;
 	Oid			relid;
 	char	   *name;
+	bool		child;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -451,6 +454,7 @@ examine(FunctionCallInfo fcinfo, bool mend)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not audited", name),
 				 errhint("Audit it with plinth_audit.enable().")));
+	exam.root = audit_root(relid, audit_log_oid(exam.options->log), &child);
 	exam.mend = mend;
 	InitMaterializedSRF(fcinfo, 0);
 	exam.result = (ReturnSetInfo *) fcinfo->resultinfo;

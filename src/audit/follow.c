@@ -31,6 +31,7 @@
 
 PLINTH_FUNCTION(plinth_audit_ddl_start);
 PLINTH_FUNCTION(plinth_audit_ddl_end);
+PLINTH_FUNCTION(plinth_audit_ddl_drop);
 
 /* The relation that a command names, without a lock; InvalidOid if none. */
 static Oid
@@ -176,26 +177,31 @@ follow_column_rename(Oid relid, const char *from, const char *to)
 	}
 }
 
-/* Take the names out of a list that are columns no more. */
+/* Take a name out of a list. */
 static List *
-without_dropped(Oid relid, List *names, bool *found)
+without(List *names, const char *name, bool *found)
 {
-	List	   *left = NIL;
 	ListCell   *lc;
 
 	foreach(lc, names)
 	{
-		if (get_attnum(relid, lfirst(lc)) == InvalidAttrNumber)
+		if (strcmp(lfirst(lc), name) == 0)
+		{
 			*found = true;
-		else
-			left = lappend(left, lfirst(lc));
+			return list_delete_cell(names, lc);
+		}
 	}
-	return left;
+	return names;
 }
 
-/* Columns were dropped: options need not speak of them. */
+/*
+ * A column was dropped: options need not speak of it.  Only what the server
+ * reports as dropped counts.  A name that is missing for another reason, a
+ * renaming that went unseen, must stay and make writes fail, because it may
+ * have hidden the column.
+ */
 static void
-follow_dropped_columns(Oid relid, PlinthTrigger *trig)
+follow_dropped_column(PlinthTrigger *trig, const char *column)
 {
 	AuditOptions *options;
 	bool		found = false;
@@ -203,9 +209,9 @@ follow_dropped_columns(Oid relid, PlinthTrigger *trig)
 	if (trig == NULL)
 		return;
 	options = audit_options_parse(trig->nargs, trig->args);
-	options->include = without_dropped(relid, options->include, &found);
-	options->exclude = without_dropped(relid, options->exclude, &found);
-	options->mask = without_dropped(relid, options->mask, &found);
+	options->include = without(options->include, column, &found);
+	options->exclude = without(options->exclude, column, &found);
+	options->mask = without(options->mask, column, &found);
 	if (found)
 		plinth_set_trigger_args(trig->oid, audit_options_args(options));
 }
@@ -350,7 +356,6 @@ follow_relation(Oid relid)
 	char		relkind = get_rel_relkind(relid);
 	PlinthTrigger *guard;
 	PlinthTrigger *row;
-	ListCell   *lc;
 
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		return;
@@ -364,13 +369,6 @@ follow_relation(Oid relid)
 	if (row == NULL)
 		return;
 	follow_owner(relid, audit_options_parse(row->nargs, row->args));
-	foreach(lc, audit_family(relid, NoLock))
-	{
-		Oid			member = lfirst_oid(lc);
-
-		follow_dropped_columns(member, audit_row_trigger(member));
-		follow_dropped_columns(member, audit_truncate_trigger(member));
-	}
 }
 
 /* A child by inheritance leaves an audited parent. */
@@ -559,5 +557,36 @@ plinth_audit_ddl_end(PG_FUNCTION_ARGS)
 
 	follow_parse_tree(trigdata->parsetree);
 	follow_touched_objects();
+	PG_RETURN_NULL();
+}
+
+/*
+ * plinth_audit.ddl_drop(): event trigger at sql_drop, for columns that are
+ * dropped, be it by ALTER TABLE or because their type was.
+ */
+Datum
+plinth_audit_ddl_drop(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by event trigger manager",
+						"plinth_audit.ddl_drop")));
+	if (!OidIsValid(audit_capture_function()))
+		PG_RETURN_NULL();
+
+	foreach(lc, plinth_sql_strings("SELECT objid || ' ' || address_names[3]"
+								   " FROM pg_event_trigger_dropped_objects()"
+								   " WHERE classid = 'pg_class'::regclass AND objsubid > 0"
+								   " AND object_type = 'table column' AND NOT is_temporary"))
+	{
+		char	   *column;
+		Oid			relid = strtoul(lfirst(lc), &column, 10);
+
+		follow_dropped_column(audit_row_trigger(relid), column + 1);
+		follow_dropped_column(audit_truncate_trigger(relid), column + 1);
+	}
 	PG_RETURN_NULL();
 }
