@@ -24,6 +24,7 @@
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -33,24 +34,32 @@ PLINTH_FUNCTION(plinth_audit_capture);
 bool		audit_capture_on = true;
 
 /*
- * The D of a row that is moving to another partition, until the I that
- * follows it.  An insert that a trigger suppresses leaves one without.
+ * A D of a row that is moving to another partition, until the I that follows
+ * it in the same command.  A trigger may run commands in between, so there
+ * may be several; an insert that a trigger suppresses leaves one behind.
  */
-static struct
+typedef struct PendingMove
 {
-	bool		pending;
 	Oid			rootid;
 	CommandId	command;
 	SubTransactionId subid;
 	int64		audit_id;
-}			move;
+} PendingMove;
+
+static List *moves = NIL;		/* of PendingMove, in TopTransactionContext */
 
 /*
- * Tables whose TRUNCATE was recorded as a part of their root's: their own
- * triggers, which fire next, have nothing to say.
+ * The tables that take part in the TRUNCATE of a root, whose event is
+ * recorded with the root's: their own triggers, which fire in the same
+ * command, have nothing to say.  And those that have already fired in it.
  */
-static List *truncating = NIL;	/* of Oid, in TopTransactionContext */
-static SubTransactionId truncating_subid;
+static struct
+{
+	CommandId	command;
+	SubTransactionId subid;
+	List	   *covered;		/* of Oid, in TopTransactionContext */
+	List	   *fired;
+}			truncation;
 
 /* The command that made this row version, or deleted it. */
 static CommandId
@@ -94,6 +103,47 @@ is_received(const AuditTarget *target)
 	return target->received && IsLogicalWorker();
 }
 
+/*
+ * Take the D that an insert belongs to off the list; 0 if there is none.
+ * Commands that came later than this one have ended, and with them whatever
+ * they left.
+ */
+static int64
+take_move(Oid rootid, CommandId command)
+{
+	int64		audit_id = 0;
+	ListCell   *lc;
+
+	foreach(lc, moves)
+	{
+		PendingMove *move = lfirst(lc);
+
+		if (move->command == command && move->rootid == rootid)
+			audit_id = move->audit_id;
+		else if (move->command <= command)
+			continue;
+		moves = foreach_delete_current(moves, lc);
+	}
+	return audit_id;
+}
+
+static void
+remember_move(Oid rootid, CommandId command, int64 audit_id)
+{
+	MemoryContext old;
+	PendingMove *move;
+
+	(void) take_move(rootid, command);
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	move = palloc(sizeof(PendingMove));
+	move->rootid = rootid;
+	move->command = command;
+	move->subid = GetCurrentSubTransactionId();
+	move->audit_id = audit_id;
+	moves = lappend(moves, move);
+	MemoryContextSwitchTo(old);
+}
+
 /* An inserted row. */
 static void
 capture_insert(AuditTarget *target, Relation log, TriggerData *trigdata)
@@ -109,10 +159,7 @@ capture_insert(AuditTarget *target, Relation log, TriggerData *trigdata)
 	entry.key = audit_key(target, row);
 	entry.new = audit_image(target, row, NULL, &note.mishaps[AUDIT_NEW]);
 	note.has_image = true;
-	if (move.pending && move.rootid == target->rootid &&
-		move.command == entry.command)
-		note.moved_from = move.audit_id;
-	move.pending = false;
+	note.moved_from = take_move(target->rootid, entry.command);
 	entry.note = audit_note(target, &note);
 	(void) audit_write(target, log, &entry);
 }
@@ -142,14 +189,8 @@ capture_delete(AuditTarget *target, Relation log, TriggerData *trigdata)
 	entry.note = audit_note(target, &note);
 	audit_id = audit_write(target, log, &entry);
 
-	move.pending = note.moved;
 	if (note.moved)
-	{
-		move.rootid = target->rootid;
-		move.command = entry.command;
-		move.subid = GetCurrentSubTransactionId();
-		move.audit_id = audit_id;
-	}
+		remember_move(target->rootid, entry.command, audit_id);
 }
 
 /* An updated row. */
@@ -164,7 +205,6 @@ capture_update(AuditTarget *target, Relation log, TriggerData *trigdata)
 	AuditEntry	entry = {0};
 	AuditDiff	diff;
 
-	move.pending = false;
 	if (mode == AUDIT_MODE_DELTA || target->nleftout > 0)
 	{
 		audit_diff(target, rel, old, new, &diff);
@@ -236,32 +276,56 @@ capture_truncated_rows(AuditTarget *target, Relation log, Relation rel)
 	MemoryContextDelete(context);
 }
 
+/*
+ * Is this table's TRUNCATE a part of that of a table above it?  If not, all
+ * that is below it and locked for TRUNCATE is now a part of its own.
+ */
+static bool
+is_covered(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	CommandId	command = GetCurrentCommandId(false);
+	MemoryContext old;
+	ListCell   *lc;
+	bool		covered;
+
+	if (truncation.command != command)
+	{
+		truncation.covered = NIL;
+		truncation.fired = NIL;
+		truncation.command = command;
+		truncation.subid = GetCurrentSubTransactionId();
+	}
+	covered = list_member_oid(truncation.covered, relid);
+
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	truncation.fired = lappend_oid(truncation.fired, relid);
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Oid			below = lfirst_oid(lc);
+		Relation	belowrel;
+
+		if (below == relid || list_member_oid(truncation.fired, below))
+			continue;
+		/* TRUNCATE ONLY leaves them alone */
+		belowrel = relation_open(below, AccessShareLock);
+		if (CheckRelationLockedByMe(belowrel, AccessExclusiveLock, false))
+			truncation.covered = lappend_oid(truncation.covered, below);
+		relation_close(belowrel, NoLock);
+	}
+	MemoryContextSwitchTo(old);
+	return covered;
+}
+
 /* One entry for the whole TRUNCATE, of a root and all below it. */
 static void
 capture_truncate_event(AuditTarget *target, Relation log, Relation rel)
 {
 	AuditNote	note = {0};
 	AuditEntry	entry = {0};
-	MemoryContext old;
-	List	   *below;
 
-	if (list_member_oid(truncating, RelationGetRelid(rel)))
-	{
-		truncating = list_delete_oid(truncating, RelationGetRelid(rel));
+	if (is_covered(rel))
 		return;
-	}
-
-	/*
-	 * TRUNCATE locks root and descendants first and then fires all their
-	 * statement triggers, the root's before the others.
-	 */
-	below = find_all_inheritors(RelationGetRelid(rel), NoLock, NULL);
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	list_free(truncating);
-	truncating = list_copy_tail(below, 1);
-	truncating_subid = GetCurrentSubTransactionId();
-	MemoryContextSwitchTo(old);
-
 	entry.op = 'T';
 	entry.command = GetCurrentCommandId(false);
 	entry.note = audit_note(target, &note);
@@ -323,8 +387,11 @@ at_xact_event(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			move.pending = false;
-			truncating = NIL;
+			/* their memory goes with the transaction */
+			moves = NIL;
+			truncation.covered = NIL;
+			truncation.fired = NIL;
+			truncation.command = InvalidCommandId;
 			audit_target_xact_end();
 			break;
 		default:
@@ -340,19 +407,27 @@ static void
 at_subxact_event(SubXactEvent event, SubTransactionId subid,
 				 SubTransactionId parent, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	foreach(lc, moves)
 	{
-		if (move.subid == subid)
-			move.pending = false;
-		if (truncating_subid == subid)
-			truncating = NIL;
+		PendingMove *move = lfirst(lc);
+
+		if (move->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			move->subid = parent;
+		else
+			moves = foreach_delete_current(moves, lc);
 	}
-	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	if (truncation.subid == subid)
 	{
-		if (move.subid == subid)
-			move.subid = parent;
-		if (truncating_subid == subid)
-			truncating_subid = parent;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			truncation.subid = parent;
+		else
+			truncation.command = InvalidCommandId;
 	}
 }
 

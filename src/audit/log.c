@@ -15,6 +15,8 @@
 #include "audit/audit.h"
 
 #include "access/relation.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_collation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/policy.h"
@@ -262,16 +264,52 @@ audit_log_bind(Relation log, AttrNumber *atts, Oid *seqid)
 				 errhint("Undo the change, or run plinth_audit.repair() on the audited table.")));
 }
 
+/* Why these are not exactly the columns of a log, or NULL if they are. */
+static const char *
+foreign_column(Oid relid)
+{
+	Relation	log = relation_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(log);
+	const char *why = NULL;
+	int			column = 0;
+
+	for (int i = 0; i < desc->natts && why == NULL; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			continue;
+		if (column >= LOG_NCOLUMNS ||
+			strcmp(NameStr(att->attname), log_columns[column].name) != 0 ||
+			att->atttypid != log_columns[column].type ||
+			(OidIsValid(att->attcollation) &&
+			 att->attcollation != DEFAULT_COLLATION_OID))
+			why = psprintf("Column \"%s\" is not as it is in a log.",
+						   NameStr(att->attname));
+		column++;
+	}
+	if (why == NULL && log->rd_rel->relam != HEAP_TABLE_AM_OID)
+		why = "It has another access method than heap.";
+	if (why == NULL && OidIsValid(log->rd_rel->reloftype))
+		why = "It is a typed table.";
+	relation_close(log, NoLock);
+	return why;
+}
+
 /*
  * Why a log made by somebody else must not pass into the hands of the
- * extension's owner, or NULL if it may.  Anything with an expression would
- * later be evaluated with that owner's rights, by VACUUM at the latest.
+ * extension's owner, or NULL if it may.  Any code of theirs that hangs on it,
+ * be it in an expression or behind a type, would later be run with that
+ * owner's rights, by ANALYZE at the latest.  The caller has it locked.
  */
 const char *
 audit_log_unsafe(Oid relid)
 {
+	const char *why = foreign_column(relid);
 	List	   *found;
 
+	if (why)
+		return why;
 	found = plinth_sql_strings("SELECT 'It has trigger ' || quote_ident(tgname) || '.' FROM pg_trigger"
 							   " WHERE tgrelid = %u AND tgfoid <> %u"
 							   " UNION ALL SELECT 'It has rule ' || quote_ident(rulename) || '.' FROM pg_rewrite"

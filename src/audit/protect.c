@@ -178,34 +178,53 @@ sequence_of(Oid logid)
 	return seqid;
 }
 
+/* Take a former reader's rights; what they had handed on stays, from us. */
+static void
+dismiss_reader(Oid relid, const char *kind, Oid role)
+{
+	const char *name = plinth_relation_name(relid);
+	ListCell   *lc;
+
+	foreach(lc, plinth_sql_strings("SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END"
+								   " || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+								   " FROM pg_class c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+								   " WHERE c.oid = %u AND a.grantor = %u AND a.privilege_type = 'SELECT'",
+								   relid, role))
+		plinth_sql("GRANT SELECT ON %s %s TO %s", kind, name,
+				   (char *) lfirst(lc));
+	plinth_sql("REVOKE ALL ON %s %s FROM %s CASCADE", kind, name,
+			   quote_identifier(GetUserNameFromId(role, false)));
+}
+
 /*
- * Hand a relation from one reader to the next.  What the old one had handed
- * on stays, given by the owner now.
+ * Hand a relation from one reader to the next.  A role that was renamed is
+ * known by what it may do.
  */
 static void
 change_reader(Oid relid, const char *kind, Oid reader, const char *former)
 {
 	const char *name = plinth_relation_name(relid);
+	Oid			owner = plinth_relation_owner(relid);
 	Oid			former_role;
 	ListCell   *lc;
 
-	if (OidIsValid(reader) && reader != plinth_relation_owner(relid))
+	if (OidIsValid(reader) && reader != owner)
 		plinth_sql("GRANT SELECT ON %s %s TO %s WITH GRANT OPTION", kind, name,
 				   quote_identifier(GetUserNameFromId(reader, false)));
-
-	former_role = former ? get_role_oid(former, true) : InvalidOid;
-	if (!OidIsValid(former_role) || former_role == reader ||
-		former_role == plinth_relation_owner(relid))
+	if (former == NULL)
 		return;
-	foreach(lc, plinth_sql_strings("SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END"
-								   " || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
-								   " FROM pg_class c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
-								   " WHERE c.oid = %u AND a.grantor = %u AND a.privilege_type = 'SELECT'",
-								   relid, former_role))
-		plinth_sql("GRANT SELECT ON %s %s TO %s", kind, name,
-				   (char *) lfirst(lc));
-	plinth_sql("REVOKE ALL ON %s %s FROM %s CASCADE", kind, name,
-			   quote_identifier(former));
+	former_role = get_role_oid(former, true);
+	if (OidIsValid(former_role))
+	{
+		if (former_role != reader && former_role != owner)
+			dismiss_reader(relid, kind, former_role);
+		return;
+	}
+	foreach(lc, plinth_sql_strings("SELECT a.grantee FROM pg_class c, aclexplode(c.relacl) AS a"
+								   " WHERE c.oid = %u AND a.grantor = c.relowner AND a.grantee NOT IN (0, %u)"
+								   " AND a.privilege_type = 'SELECT' AND a.is_grantable",
+								   relid, reader))
+		dismiss_reader(relid, kind, strtoul(lfirst(lc), NULL, 10));
 }
 
 /*
