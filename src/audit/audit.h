@@ -19,6 +19,7 @@
 #include "utils/jsonb.h"
 
 #include "kit/catalog.h"
+#include "kit/names.h"
 
 /* Names that are part of the interface. */
 #define AUDIT_SCHEMA "plinth_audit"
@@ -56,11 +57,6 @@ extern const char *audit_mode_name(AuditMode mode);
 extern bool audit_truncate_parse(const char *word);
 extern const char *audit_truncate_name(bool truncate_rows);
 extern bool audit_options_equal(const AuditOptions *a, const AuditOptions *b);
-extern bool audit_name_in(const List *names, const char *name);
-extern Oid	audit_log_oid(const char *qualified);
-extern void audit_log_split(const char *qualified, char **nspname,
-							char **relname);
-extern char *audit_log_label(const char *qualified);
 
 /* ----------
  * value.c, json.c: one datum as jsonb
@@ -95,6 +91,8 @@ typedef struct AuditValue
 extern AuditConverters *audit_converters_create(MemoryContext context);
 extern AuditConverter *audit_converter(AuditConverters *converters, Oid typid);
 extern int	audit_converter_pins(const AuditConverter *converter);
+extern bool audit_converters_concern(AuditConverters *converters,
+									 uint32 hashvalue);
 extern void audit_show(AuditConverters *converters, AuditConverter *converter,
 					   Datum datum, AuditValue *value);
 extern void audit_cut(AuditConverter *converter, Datum datum, Size room,
@@ -190,6 +188,10 @@ typedef struct AuditTarget
 
 extern AuditTarget *audit_target(Relation rel, Trigger *trigger);
 extern bool audit_target_valid(const AuditTarget *target);
+extern void audit_target_use(AuditTarget *target);
+extern void audit_target_release(void);
+extern void audit_target_subxact_abort(void);
+extern List *audit_key_names(Oid relid);
 extern void audit_target_init(void);
 extern void audit_target_xact_end(void);
 
@@ -212,7 +214,6 @@ typedef struct AuditDiff
 	bool	   *image;			/* per column of target->image */
 	bool		any_image;
 	bool		any_leftout;
-	bool		any_key;
 } AuditDiff;
 
 /* What is to be said of one log row besides its images. */
@@ -234,10 +235,20 @@ extern AuditRow *audit_row(AuditTarget *target, Relation rel,
 extern void audit_diff(AuditTarget *target, Relation rel,
 					   const AuditRow *old, const AuditRow *new,
 					   AuditDiff *diff);
+extern bool audit_key_differs(AuditTarget *target, Relation rel,
+							  const AuditRow *old, const AuditRow *new);
 extern Jsonb *audit_image(AuditTarget *target, const AuditRow *row,
 						  const bool *shown, List **mishaps);
 extern Jsonb *audit_key(AuditTarget *target, const AuditRow *row);
 extern Jsonb *audit_note(AuditTarget *target, const AuditNote *note);
+
+/* ----------
+ * order.c: the order of changes
+ * ----------
+ */
+extern CommandId audit_maker(Relation rel, HeapTuple tuple);
+extern CommandId audit_order(Relation rel, HeapTuple tuple, bool deleted,
+							 TupleTableSlot *slot);
 
 /* ----------
  * computed.c: virtual generated columns
@@ -327,6 +338,7 @@ extern void audit_transaction_make(void);
  */
 extern void audit_log_protect(Oid logid, Oid table, bool fresh);
 extern const char *audit_log_unprotected(Oid logid, Oid table);
+extern bool audit_log_is_reader(Oid logid, Oid role);
 extern bool audit_log_accepts(Oid logid, Oid table);
 extern bool audit_log_belongs(Oid logid, Oid table);
 extern void audit_check_trigger(const PlinthTrigger *trig);
@@ -356,10 +368,5 @@ extern AuditOptions *audit_member_options(Oid member, Oid root,
  */
 extern void audit_follow_joining(Oid relid);
 
-/* ----------
- * enable.c
- * ----------
- */
-extern List *audit_key_names(Oid relid);
 
 #endif							/* PLINTH_AUDIT_H */

@@ -6,11 +6,8 @@
  * it sees rows as they have become, and as statement trigger before TRUNCATE,
  * where the rows are still there to be read.
  *
- * Order.  A statement that a trigger runs fires its own triggers before the
- * statement that fired the first one has come to its end, so its rows reach
- * the log earlier than rows that were changed earlier.  The command id tells:
- * it is taken from the row version itself, and within a transaction
- * (command_id, audit_id) is the true order.
+ * A statement that a trigger or a function runs is recorded before the rows
+ * of the statement that it is nested in; order.c finds the place of each.
  *
  * Copyright (c) 2026, plinth contributors
  */
@@ -61,24 +58,10 @@ static struct
 	List	   *fired;
 }			truncation;
 
-/* The command that made this row version, or deleted it. */
-static CommandId
-command_of(Relation rel, HeapTuple tuple, bool deleted)
-{
-	HeapTupleHeader header = tuple->t_data;
-
-	/* other access methods keep such things elsewhere, if at all */
-	if (rel->rd_tableam != GetHeapamTableAmRoutine())
-		return GetCurrentCommandId(false);
-	if ((header->t_infomask & HEAP_COMBOCID) == 0)
-		return HeapTupleHeaderGetRawCommandId(header);
-	return deleted ? HeapTupleHeaderGetCmax(header) :
-		HeapTupleHeaderGetCmin(header);
-}
-
 /*
- * Find the target and open its log.  Opening it takes a lock, and with it
- * news: go on only with a target that is still true.
+ * Find the target and open its log.  Taking the lock may bring news that the
+ * target is outdated.  One made while table and log are locked is not, and
+ * what else may be announced meanwhile does not concern it.
  */
 static AuditTarget *
 begin_capture(Relation rel, Trigger *trigger, Relation *log)
@@ -86,13 +69,20 @@ begin_capture(Relation rel, Trigger *trigger, Relation *log)
 	for (;;)
 	{
 		AuditTarget *target = audit_target(rel, trigger);
+		Oid			logid = target->logid;
 
 		CHECK_FOR_INTERRUPTS();
-		*log = try_relation_open(target->logid, RowExclusiveLock);
-		if (*log && audit_target_valid(target))
+		*log = try_relation_open(logid, RowExclusiveLock);
+		if (*log == NULL)
+			continue;
+		if (!audit_target_valid(target))
+			target = audit_target(rel, trigger);
+		if (target->logid == logid)
+		{
+			audit_target_use(target);
 			return target;
-		if (*log)
-			relation_close(*log, RowExclusiveLock);
+		}
+		relation_close(*log, RowExclusiveLock);
 	}
 }
 
@@ -154,12 +144,14 @@ capture_insert(AuditTarget *target, Relation log, TriggerData *trigdata)
 	AuditEntry	entry = {0};
 
 	entry.op = 'I';
-	entry.command = command_of(trigdata->tg_relation, trigdata->tg_trigtuple,
-							   false);
+	entry.command = audit_order(trigdata->tg_relation, trigdata->tg_trigtuple,
+								false, trigdata->tg_trigslot);
 	entry.key = audit_key(target, row);
 	entry.new = audit_image(target, row, NULL, &note.mishaps[AUDIT_NEW]);
 	note.has_image = true;
-	note.moved_from = take_move(target->rootid, entry.command);
+	note.moved_from = take_move(target->rootid,
+								audit_maker(trigdata->tg_relation,
+											trigdata->tg_trigtuple));
 	entry.note = audit_note(target, &note);
 	(void) audit_write(target, log, &entry);
 }
@@ -175,8 +167,8 @@ capture_delete(AuditTarget *target, Relation log, TriggerData *trigdata)
 	int64		audit_id;
 
 	entry.op = 'D';
-	entry.command = command_of(trigdata->tg_relation, trigdata->tg_trigtuple,
-							   true);
+	entry.command = audit_order(trigdata->tg_relation, trigdata->tg_trigtuple,
+								true, NULL);
 	entry.key = audit_key(target, row);
 	if (target->options->mode != AUDIT_MODE_NEW)
 	{
@@ -204,21 +196,24 @@ capture_update(AuditTarget *target, Relation log, TriggerData *trigdata)
 	AuditNote	note = {0};
 	AuditEntry	entry = {0};
 	AuditDiff	diff;
+	bool		key_differs;
 
+	key_differs = audit_key_differs(target, rel, old, new);
 	if (mode == AUDIT_MODE_DELTA || target->nleftout > 0)
 	{
 		audit_diff(target, rel, old, new, &diff);
-		if (!diff.any_image && !diff.any_key &&
+		if (!diff.any_image && !key_differs &&
 			(mode == AUDIT_MODE_DELTA || diff.any_leftout))
 			return;
-		if (target->key_hidden && diff.any_key)
+		if (target->key_hidden && key_differs)
 			note.new_key = audit_key(target, new);
 		if (mode == AUDIT_MODE_DELTA)
 			note.shown = diff.image;
 	}
 
 	entry.op = 'U';
-	entry.command = command_of(rel, trigdata->tg_newtuple, false);
+	entry.command = audit_order(rel, trigdata->tg_newtuple, false,
+								key_differs ? trigdata->tg_newslot : NULL);
 	entry.key = audit_key(target, old);
 	if (mode != AUDIT_MODE_NEW)
 		entry.old = audit_image(target, old, note.shown,
@@ -376,6 +371,7 @@ plinth_audit_capture(PG_FUNCTION_ARGS)
 			capture_truncated_rows(target, log, trigdata->tg_relation);
 	}
 	relation_close(log, NoLock);
+	audit_target_release();
 	return PointerGetDatum(NULL);
 }
 
@@ -411,6 +407,8 @@ at_subxact_event(SubXactEvent event, SubTransactionId subid,
 
 	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
 		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		audit_target_subxact_abort();
 	foreach(lc, moves)
 	{
 		PendingMove *move = lfirst(lc);

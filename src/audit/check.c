@@ -142,8 +142,7 @@ trigger_problem(const PlinthTrigger *trig, const AuditOptions *options)
 		return trig->enabled == TRIGGER_DISABLED ? "is disabled" :
 			"does not fire always";
 	own = audit_options_parse(trig->nargs, trig->args);
-	if (strcmp(own->log, options->log) != 0 ||
-		!audit_options_equal(own, options))
+	if (!audit_options_equal(own, options))
 		return "has other options than the table's";
 	return NULL;
 }
@@ -152,7 +151,7 @@ trigger_problem(const PlinthTrigger *trig, const AuditOptions *options)
 static void
 examine_triggers(Examination *exam)
 {
-	Oid			logid = audit_log_oid(exam->options->log);
+	Oid			logid = plinth_qualified_oid(exam->options->log);
 	bool		make = false;
 	bool		alter = false;
 	ListCell   *lc;
@@ -217,7 +216,7 @@ set_aside(Oid logid)
 		if (guard)
 			plinth_set_trigger_args(guard->oid, NIL);
 		plinth_sql("ALTER TABLE %s RENAME TO %s",
-				   quote_qualified_identifier(nspname, relname),
+				   plinth_quote_name(nspname, relname),
 				   quote_identifier(aside));
 		return;
 	}
@@ -234,7 +233,7 @@ make_log(Examination *exam)
 	Oid			logid;
 	AclResult	aclresult;
 
-	audit_log_split(exam->options->log, &nspname, &relname);
+	plinth_split_name(exam->options->log, &nspname, &relname);
 	nspid = get_namespace_oid(nspname, false);
 	aclresult = plinth_schema_aclcheck(nspid, GetUserId(), ACL_CREATE);
 	if (aclresult != ACLCHECK_OK)
@@ -277,7 +276,7 @@ take_over(Examination *exam, Oid logid)
 		if (exam->mend)
 			ereport(WARNING,
 					(errmsg("audit log \"%s\" cannot be taken over",
-							audit_log_label(object)),
+							plinth_name_label(object)),
 					 errdetail_internal("%s", unsafe)));
 		return;
 	}
@@ -303,12 +302,30 @@ is_primary_key(Oid relid, const char *column)
 	return list_length(key) == 1 && strcmp(linitial(key), column) == 0;
 }
 
+/*
+ * Has this relation been a log?  The guard says so, and without a guard at
+ * least its columns, if the table's owner may read it as enable() would have
+ * arranged, or a superuser asks.
+ */
+static bool
+was_log(Examination *exam, Oid logid, bool fits)
+{
+	PlinthTrigger *guard = audit_log_guard(logid);
+	const char *name = guard ? audit_guard_arg(guard, "log") : NULL;
+
+	if (name)
+		return plinth_same_name(name, exam->options->log);
+	return fits && (superuser() ||
+					audit_log_is_reader(logid,
+										plinth_relation_owner(exam->root)));
+}
+
 /* The log: there, fit, and protected. */
 static void
 examine_log(Examination *exam)
 {
 	const char *object = exam->options->log;
-	Oid			logid = audit_log_oid(object);
+	Oid			logid = plinth_qualified_oid(object);
 	Relation	log;
 	AttrNumber	atts[LOG_NCOLUMNS];
 	Oid			seqid;
@@ -330,9 +347,16 @@ examine_log(Examination *exam)
 			return;
 	}
 
+	/* what never was this table's log is somebody else's table */
 	log = relation_open(logid, AccessShareLock);
 	misfit = audit_log_misfit(log, atts, &seqid);
 	relation_close(log, NoLock);
+	if (!was_log(exam, logid, misfit == NULL))
+	{
+		report_problem(exam, object, "relation is not this table's log",
+					   "Rename it, then run plinth_audit.repair().");
+		return;
+	}
 	if (misfit)
 	{
 		if (mend_problem(exam, object,
@@ -454,7 +478,7 @@ examine(FunctionCallInfo fcinfo, bool mend)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not audited", name),
 				 errhint("Audit it with plinth_audit.enable().")));
-	exam.root = audit_root(relid, audit_log_oid(exam.options->log), &child);
+	exam.root = audit_root(relid, plinth_qualified_oid(exam.options->log), &child);
 	exam.mend = mend;
 	InitMaterializedSRF(fcinfo, 0);
 	exam.result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -553,7 +577,7 @@ plinth_audit_status(PG_FUNCTION_ARGS)
 		if (OidIsValid(trig->parent) || !TRIGGER_FOR_ROW(trig->type))
 			continue;
 		options = audit_options_parse(trig->nargs, trig->args);
-		logid = audit_log_oid(options->log);
+		logid = plinth_qualified_oid(options->log);
 		if (OidIsValid(logid) &&
 			audit_root(trig->relid, logid, &child) != trig->relid)
 			continue;

@@ -19,7 +19,6 @@
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -49,36 +48,6 @@ enum
 	ARG_LOG
 };
 
-/* Names of the primary key's columns, as char *; NIL if there is none. */
-List *
-audit_key_names(Oid relid)
-{
-	Relation	rel = relation_open(relid, AccessShareLock);
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	foreach(lc, RelationGetIndexList(rel))
-	{
-		HeapTuple	tup = SearchSysCache1(INDEXRELID,
-										  ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index index;
-
-		if (!HeapTupleIsValid(tup))
-			continue;
-		index = (Form_pg_index) GETSTRUCT(tup);
-		if (index->indisprimary)
-		{
-			for (int i = 0; i < index->indnkeyatts; i++)
-				names = lappend(names,
-								get_attname(relid, index->indkey.values[i],
-											false));
-		}
-		ReleaseSysCache(tup);
-	}
-	relation_close(rel, AccessShareLock);
-	return names;
-}
-
 /* A name[] argument as a List of char *. */
 static List *
 names_of(ArrayType *array, const char *option)
@@ -101,7 +70,7 @@ names_of(ArrayType *array, const char *option)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("option \"%s\" must not contain nulls", option)));
-		if (!audit_name_in(names, NameStr(*DatumGetName(elems[i]))))
+		if (!plinth_name_in(names, NameStr(*DatumGetName(elems[i]))))
 			names = lappend(names, pstrdup(NameStr(*DatumGetName(elems[i]))));
 	}
 	return names;
@@ -150,14 +119,14 @@ check_options(Oid relid, const AuditOptions *options)
 	{
 		const char *name = lfirst(lc);
 
-		if (audit_name_in(key, name))
+		if (plinth_name_in(key, name))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("column \"%s\" is part of the primary key of table \"%s\" and cannot be masked",
 							name, get_rel_name(relid)),
 					 errdetail("The log identifies rows by their primary key.")));
-		if (audit_name_in(options->exclude, name) ||
-			(options->has_include && !audit_name_in(options->include, name)))
+		if (plinth_name_in(options->exclude, name) ||
+			(options->has_include && !plinth_name_in(options->include, name)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("column \"%s\" cannot be masked because it is left out of the log",
@@ -288,7 +257,7 @@ static void
 check_is_root(Oid relid, const AuditOptions *options)
 {
 	bool		child;
-	Oid			root = audit_root(relid, audit_log_oid(options->log), &child);
+	Oid			root = audit_root(relid, plinth_qualified_oid(options->log), &child);
 
 	if (root != relid)
 		ereport(ERROR,
@@ -332,7 +301,7 @@ check_unused(const char *log, Oid relid)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("audit log \"%s\" is in use by table \"%s\"",
-							audit_log_label(log), get_rel_name(lfirst_oid(lc))),
+							plinth_name_label(log), get_rel_name(lfirst_oid(lc))),
 					 errhint("Choose another name with the option \"log\".")));
 	}
 }
@@ -400,7 +369,7 @@ provide_log(FunctionCallInfo fcinfo, Oid relid, AuditOptions *options)
 				 errmsg("audit log cannot be created in schema \"%s\"",
 						nspname)));
 
-	check_unused(quote_qualified_identifier(nspname, relname), relid);
+	check_unused(plinth_quote_name(nspname, relname), relid);
 	logid = get_relname_relid(relname, nspid);
 	fresh = !OidIsValid(logid);
 	if (!fresh)
@@ -440,13 +409,13 @@ describe(const AuditOptions *options)
 static Oid
 existing_log(Oid relid, const AuditOptions *options)
 {
-	Oid			logid = audit_log_oid(options->log);
+	Oid			logid = plinth_qualified_oid(options->log);
 
 	if (!OidIsValid(logid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("audit log \"%s\" of table \"%s\" does not exist",
-						audit_log_label(options->log), get_rel_name(relid)),
+						plinth_name_label(options->log), get_rel_name(relid)),
 				 errhint("Run plinth_audit.repair() to make it again.")));
 	return logid;
 }
@@ -479,7 +448,7 @@ plinth_audit_enable(PG_FUNCTION_ARGS)
 		else
 		{
 			log_place(fcinfo, relid, &nspname, &relname);
-			options->log = quote_qualified_identifier(nspname, relname);
+			options->log = plinth_quote_name(nspname, relname);
 		}
 		if (!audit_options_equal(present, options))
 			ereport(ERROR,
@@ -556,7 +525,7 @@ plinth_audit_disable(PG_FUNCTION_ARGS)
 								   AccessExclusiveLock);
 	bool		drop_log = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	AuditOptions *options = present_options(relid);
-	Oid			logid = audit_log_oid(options->log);
+	Oid			logid = plinth_qualified_oid(options->log);
 
 	if (drop_log && OidIsValid(logid) && !superuser() &&
 		!plinth_owns_relation(logid, GetUserId()))

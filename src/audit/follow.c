@@ -63,7 +63,7 @@ before_attach(Oid parent, Oid part)
 			(errmsg("table \"%s\" is now audited together with \"%s\"",
 					get_rel_name(part), get_rel_name(parent)),
 			 errdetail("Its own log \"%s\" stays as it is.",
-					   audit_log_label(audit_table_options(part)->log))));
+					   plinth_name_label(audit_table_options(part)->log))));
 	audit_triggers_drop(part);
 }
 
@@ -76,11 +76,48 @@ before_log_moves(Oid relid)
 {
 	ListCell   *lc;
 
-	if (!OidIsValid(relid) || audit_log_guard(relid) == NULL ||
-		!plinth_owns_relation(relid, GetUserId()))
-		return;
 	foreach(lc, audit_tables_of(plinth_relation_name(relid)))
 		(void) find_all_inheritors(lfirst_oid(lc), ShareRowExclusiveLock, NULL);
+}
+
+/* The same for a relation that is renamed or moved, if it is a log at all. */
+static void
+before_relation_moves(Oid relid)
+{
+	if (OidIsValid(relid) && audit_log_guard(relid) != NULL &&
+		plinth_owns_relation(relid, GetUserId()))
+		before_log_moves(relid);
+}
+
+/* The logs in a schema, in the order of their OIDs. */
+static List *
+logs_in(Oid nspid)
+{
+	List	   *logs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plinth_function_triggers(audit_guard_function()))
+	{
+		PlinthTrigger *guard = lfirst(lc);
+
+		if (get_rel_namespace(guard->relid) == nspid)
+			logs = list_append_unique_oid(logs, guard->relid);
+	}
+	list_sort(logs, list_oid_cmp);
+	return logs;
+}
+
+/* And for all logs of a schema that gets another name. */
+static void
+before_schema_moves(Oid nspid)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(nspid) || !OidIsValid(audit_guard_function()) ||
+		!plinth_owns_schema(nspid, GetUserId()))
+		return;
+	foreach(lc, logs_in(nspid))
+		before_log_moves(lfirst_oid(lc));
 }
 
 /*
@@ -118,10 +155,14 @@ plinth_audit_ddl_start(PG_FUNCTION_ARGS)
 	}
 	else if (IsA(parsetree, RenameStmt) &&
 			 castNode(RenameStmt, parsetree)->renameType == OBJECT_TABLE)
-		before_log_moves(named_relation(castNode(RenameStmt, parsetree)->relation));
+		before_relation_moves(named_relation(castNode(RenameStmt, parsetree)->relation));
+	else if (IsA(parsetree, RenameStmt) &&
+			 castNode(RenameStmt, parsetree)->renameType == OBJECT_SCHEMA)
+		before_schema_moves(get_namespace_oid(castNode(RenameStmt, parsetree)->subname,
+											  true));
 	else if (IsA(parsetree, AlterObjectSchemaStmt) &&
 			 castNode(AlterObjectSchemaStmt, parsetree)->objectType == OBJECT_TABLE)
-		before_log_moves(named_relation(castNode(AlterObjectSchemaStmt, parsetree)->relation));
+		before_relation_moves(named_relation(castNode(AlterObjectSchemaStmt, parsetree)->relation));
 
 	PG_RETURN_NULL();
 }
@@ -220,7 +261,7 @@ follow_dropped_column(PlinthTrigger *trig, const char *column)
 static void
 follow_owner(Oid relid, const AuditOptions *options)
 {
-	Oid			logid = audit_log_oid(options->log);
+	Oid			logid = plinth_qualified_oid(options->log);
 	Oid			owner = plinth_relation_owner(relid);
 	PlinthTrigger *guard;
 	const char *reader;
@@ -252,14 +293,14 @@ follow_log_name(Oid logid, PlinthTrigger *guard)
 	List	   *args = NIL;
 	ListCell   *lc;
 
-	if (was == NULL || strcmp(was, name) == 0)
+	if (was == NULL || plinth_same_name(was, name))
 		return;
 	others = audit_tables_of(name);
 	if (others != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("audit log \"%s\" is in use by table \"%s\"",
-						audit_log_label(name),
+						plinth_name_label(name),
 						get_rel_name(linitial_oid(others))),
 				 errhint("Choose another name.")));
 	foreach(lc, plinth_function_triggers(audit_capture_function()))
@@ -268,7 +309,7 @@ follow_log_name(Oid logid, PlinthTrigger *guard)
 		AuditOptions *options = audit_options_parse(trig->nargs, trig->args);
 
 		CHECK_FOR_INTERRUPTS();
-		if (strcmp(options->log, was) != 0)
+		if (!plinth_same_name(options->log, was))
 			continue;
 		options->log = name;
 		plinth_set_trigger_args(trig->oid, audit_options_args(options));
@@ -378,7 +419,7 @@ after_no_inherit(Oid relid, Oid parent)
 	AuditOptions *options = OidIsValid(relid) ? audit_table_options(relid) : NULL;
 
 	if (options && OidIsValid(parent) &&
-		audit_captured_into(parent, audit_log_oid(options->log)))
+		audit_captured_into(parent, plinth_qualified_oid(options->log)))
 		audit_triggers_drop(relid);
 	/* it may have another parent that is audited */
 	audit_follow_joining(relid);
@@ -449,9 +490,9 @@ follow_parse_tree(Node *parsetree)
 			after_attribute_rename(stmt);
 		else if (stmt->renameType == OBJECT_SCHEMA)
 		{
-			foreach(lc, plinth_function_triggers(audit_guard_function()))
-				follow_log_name(((PlinthTrigger *) lfirst(lc))->relid,
-								lfirst(lc));
+			foreach(lc, logs_in(get_namespace_oid(stmt->newname, true)))
+				follow_log_name(lfirst_oid(lc),
+								audit_log_guard(lfirst_oid(lc)));
 		}
 	}
 	else if (IsA(parsetree, AlterTableStmt))

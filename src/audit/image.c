@@ -116,8 +116,19 @@ audit_diff(AuditTarget *target, Relation rel, const AuditRow *old,
 	}
 	for (int i = 0; i < target->nleftout && !diff->any_leftout; i++)
 		diff->any_leftout = column_changed(rel, &target->leftout[i], old, new);
-	for (int i = 0; i < target->nkey && !diff->any_key; i++)
-		diff->any_key = column_changed(rel, &target->key[i], old, new);
+}
+
+/* Does an update change the primary key? */
+bool
+audit_key_differs(AuditTarget *target, Relation rel, const AuditRow *old,
+				  const AuditRow *new)
+{
+	for (int i = 0; i < target->nkey; i++)
+	{
+		if (column_changed(rel, &target->key[i], old, new))
+			return true;
+	}
+	return false;
 }
 
 /* Fill in a key of an object. */

@@ -153,15 +153,11 @@ audit_log_guard(Oid relid)
 const char *
 audit_guard_arg(const PlinthTrigger *guard, const char *name)
 {
-	size_t		len = strlen(name);
+	const char *value = NULL;
 
-	for (int i = 0; i < guard->nargs; i++)
-	{
-		if (strncmp(guard->args[i], name, len) == 0 &&
-			guard->args[i][len] == '=')
-			return guard->args[i] + len + 1;
-	}
-	return NULL;
+	for (int i = 0; i < guard->nargs && value == NULL; i++)
+		value = plinth_arg_value(guard->args[i], name);
+	return value;
 }
 
 /* Does any trigger besides the guard fire on INSERT? */
@@ -356,7 +352,7 @@ audit_log_unsafe(Oid relid)
 Oid
 audit_log_make(Oid target, const char *nspname, const char *relname)
 {
-	const char *name = quote_qualified_identifier(nspname, relname);
+	const char *name = plinth_quote_name(nspname, relname);
 	StringInfoData columns;
 
 	initStringInfo(&columns);
@@ -420,7 +416,7 @@ has_policy(Oid relid)
 void
 audit_transaction_make(void)
 {
-	const char *name = quote_qualified_identifier(AUDIT_SCHEMA,
+	const char *name = plinth_quote_name(AUDIT_SCHEMA,
 												  AUDIT_TRANSACTION_TABLE);
 	Oid			relid = audit_transaction_oid();
 	bool		fresh;

@@ -12,11 +12,8 @@
  */
 #include "audit/audit.h"
 
-#include "catalog/namespace.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
 
 /* The word for a mode, as in enable(mode => ...). */
 const char *
@@ -70,38 +67,6 @@ audit_truncate_parse(const char *word)
 			 errhint("Valid values are \"rows\" and \"event\".")));
 }
 
-/* Is the name among the names? */
-bool
-audit_name_in(const List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Read a list of quoted identifiers. */
-static List *
-parse_names(const char *arg, const char *value)
-{
-	List	   *parsed;
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	if (!SplitIdentifierString(pstrdup(value), ',', &parsed))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("invalid list of columns in audit trigger argument \"%s\"",
-						arg)));
-	foreach(lc, parsed)
-		result = lappend(result, pstrdup(lfirst(lc)));
-	return result;
-}
-
 /*
  * Read trigger arguments.  The result and all it points to are in the current
  * memory context.  55000 if they do not make sense, because then the trigger
@@ -118,33 +83,28 @@ audit_options_parse(int nargs, char **args)
 	for (int i = 0; i < nargs; i++)
 	{
 		const char *arg = args[i];
-		const char *value = strchr(arg, '=');
-		size_t		len = value ? value - arg : strlen(arg);
+		const char *value;
 
-		if (value)
-			value++;
-#define ARG_IS(word) (value && len == strlen(word) && strncmp(arg, word, len) == 0)
-		if (ARG_IS("log"))
+		if ((value = plinth_arg_value(arg, "log")) != NULL)
 			options->log = pstrdup(value);
-		else if (ARG_IS("mode"))
+		else if ((value = plinth_arg_value(arg, "mode")) != NULL)
 			options->mode = audit_mode_parse(value);
-		else if (ARG_IS("truncate"))
+		else if ((value = plinth_arg_value(arg, "truncate")) != NULL)
 			options->truncate_rows = audit_truncate_parse(value);
-		else if (ARG_IS("include"))
+		else if ((value = plinth_arg_value(arg, "include")) != NULL)
 		{
 			options->has_include = true;
-			options->include = parse_names(arg, value);
+			options->include = plinth_names_parse(arg, value);
 		}
-		else if (ARG_IS("exclude"))
-			options->exclude = parse_names(arg, value);
-		else if (ARG_IS("mask"))
-			options->mask = parse_names(arg, value);
+		else if ((value = plinth_arg_value(arg, "exclude")) != NULL)
+			options->exclude = plinth_names_parse(arg, value);
+		else if ((value = plinth_arg_value(arg, "mask")) != NULL)
+			options->mask = plinth_names_parse(arg, value);
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("unrecognized audit trigger argument \"%s\"", arg),
 					 errhint("Use plinth_audit.enable() to audit a table.")));
-#undef ARG_IS
 	}
 	if (options->log == NULL)
 		ereport(ERROR,
@@ -152,24 +112,6 @@ audit_options_parse(int nargs, char **args)
 				 errmsg("audit trigger has no argument \"log\""),
 				 errhint("Use plinth_audit.enable() to audit a table.")));
 	return options;
-}
-
-/* Append "name=" and the quoted names. */
-static char *
-names_arg(const char *name, const List *names)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "%s=", name);
-	foreach(lc, names)
-	{
-		if (lc != list_head(names))
-			appendStringInfoString(&buf, ", ");
-		appendStringInfoString(&buf, quote_identifier(lfirst(lc)));
-	}
-	return buf.data;
 }
 
 /*
@@ -186,11 +128,11 @@ audit_options_args(const AuditOptions *options)
 	args = lappend(args, psprintf("truncate=%s",
 								  audit_truncate_name(options->truncate_rows)));
 	if (options->has_include)
-		args = lappend(args, names_arg("include", options->include));
+		args = lappend(args, plinth_names_arg("include", options->include));
 	if (options->exclude != NIL)
-		args = lappend(args, names_arg("exclude", options->exclude));
+		args = lappend(args, plinth_names_arg("exclude", options->exclude));
 	if (options->mask != NIL)
-		args = lappend(args, names_arg("mask", options->mask));
+		args = lappend(args, plinth_names_arg("mask", options->mask));
 	return args;
 }
 
@@ -204,66 +146,21 @@ same_names(const List *a, const List *b)
 		return false;
 	foreach(lc, a)
 	{
-		if (!audit_name_in(b, lfirst(lc)))
+		if (!plinth_name_in(b, lfirst(lc)))
 			return false;
 	}
 	return true;
 }
 
-/* Do two sets of options mean the same?  Both logs must exist. */
+/* Do two sets of options mean the same? */
 bool
 audit_options_equal(const AuditOptions *a, const AuditOptions *b)
 {
-	return audit_log_oid(a->log) == audit_log_oid(b->log) &&
+	return plinth_same_name(a->log, b->log) &&
 		a->mode == b->mode &&
 		a->truncate_rows == b->truncate_rows &&
 		a->has_include == b->has_include &&
 		same_names(a->include, b->include) &&
 		same_names(a->exclude, b->exclude) &&
 		same_names(a->mask, b->mask);
-}
-
-/* Take a schema-qualified, quoted name apart. */
-void
-audit_log_split(const char *qualified, char **nspname, char **relname)
-{
-	List	   *names;
-
-	if (!SplitIdentifierString(pstrdup(qualified), '.', &names) ||
-		list_length(names) != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("invalid name of an audit log: %s", qualified)));
-	*nspname = linitial(names);
-	*relname = lsecond(names);
-}
-
-/*
- * Look up a schema-qualified, quoted name, without regard to anybody's right
- * to look into the schema: the writer needs none on the log.  InvalidOid if
- * there is no such relation.
- */
-Oid
-audit_log_oid(const char *qualified)
-{
-	char	   *nspname;
-	char	   *relname;
-	Oid			nspid;
-
-	audit_log_split(qualified, &nspname, &relname);
-	nspid = get_namespace_oid(nspname, true);
-	if (!OidIsValid(nspid))
-		return InvalidOid;
-	return get_relname_relid(relname, nspid);
-}
-
-/* The same name for messages, which have quotes of their own. */
-char *
-audit_log_label(const char *qualified)
-{
-	char	   *nspname;
-	char	   *relname;
-
-	audit_log_split(qualified, &nspname, &relname);
-	return psprintf("%s.%s", nspname, relname);
 }

@@ -22,6 +22,7 @@
 #include "audit/audit.h"
 
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -78,8 +79,8 @@ plinth_audit_guard(PG_FUNCTION_ARGS)
 
 /*
  * plinth_audit.may_read(text[]): may the current role SELECT from one of the
- * tables with these qualified names?  Names of tables that are no more count
- * for nothing.
+ * logs with these qualified names?  Names of logs that are no more count for
+ * nothing, also if somebody has made a table of that name.
  */
 Datum
 plinth_audit_may_read(PG_FUNCTION_ARGS)
@@ -97,9 +98,11 @@ plinth_audit_may_read(PG_FUNCTION_ARGS)
 
 		if (nulls[i])
 			continue;
-		relid = audit_log_oid(TextDatumGetCString(elems[i]));
+		relid = plinth_qualified_oid(TextDatumGetCString(elems[i]));
 		if (OidIsValid(relid) &&
-			pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+			pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+			superuser_arg(plinth_relation_owner(relid)) &&
+			audit_log_guard(relid) != NULL)
 			PG_RETURN_BOOL(true);
 	}
 	PG_RETURN_BOOL(false);
@@ -276,8 +279,8 @@ audit_log_protect(Oid logid, Oid table, bool fresh)
 }
 
 /* May a role hand on SELECT on the log?  Its owner and its reader may. */
-static bool
-is_reader(Oid logid, Oid role)
+bool
+audit_log_is_reader(Oid logid, Oid role)
 {
 	return pg_class_aclmask(logid, role, ACL_GRANT_OPTION_FOR(ACL_SELECT),
 							ACLMASK_ANY) != 0;
@@ -315,7 +318,7 @@ audit_log_accepts(Oid logid, Oid table)
 	if (logowner != audit_owner() && logowner != owner &&
 		!superuser_arg(logowner))
 		return false;
-	if (is_reader(logid, owner))
+	if (audit_log_is_reader(logid, owner))
 		return true;
 	if (logowner != audit_owner() || !audit_log_belongs(logid, table))
 		return false;
@@ -372,10 +375,24 @@ any_reader(Oid logid, List *tables)
 
 	foreach(lc, tables)
 	{
-		if (is_reader(logid, plinth_relation_owner(lfirst_oid(lc))))
+		if (audit_log_is_reader(logid, plinth_relation_owner(lfirst_oid(lc))))
 			return true;
 	}
 	return false;
+}
+
+/* May the current role create a relation of this name? */
+static bool
+may_create(const char *qualified)
+{
+	char	   *nspname;
+	char	   *relname;
+	Oid			nspid;
+
+	plinth_split_name(qualified, &nspname, &relname);
+	nspid = get_namespace_oid(nspname, true);
+	return OidIsValid(nspid) &&
+		plinth_schema_aclcheck(nspid, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
 }
 
 /*
@@ -393,11 +410,11 @@ audit_check_guard(const PlinthTrigger *trig)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of table \"%s\" to make it an audit log",
 						get_rel_name(trig->relid))));
-	if (name && audit_log_oid(name) != trig->relid)
+	if (name && plinth_qualified_oid(name) != trig->relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("guard trigger on table \"%s\" names another log: \"%s\"",
-						get_rel_name(trig->relid), audit_log_label(name))));
+						get_rel_name(trig->relid), plinth_name_label(name))));
 }
 
 /*
@@ -409,8 +426,9 @@ void
 audit_check_trigger(const PlinthTrigger *trig)
 {
 	AuditOptions *options = audit_options_parse(trig->nargs, trig->args);
-	Oid			logid = audit_log_oid(options->log);
+	Oid			logid = plinth_qualified_oid(options->log);
 	List	   *family = lineage(trig->relid);
+	const char *detail;
 	ListCell   *lc;
 
 	foreach(lc, audit_tables_of(options->log))
@@ -419,21 +437,32 @@ audit_check_trigger(const PlinthTrigger *trig)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("audit log \"%s\" is in use by table \"%s\"",
-							audit_log_label(options->log),
+							plinth_name_label(options->log),
 							get_rel_name(lfirst_oid(lc)))));
 	}
 	if (superuser())
 		return;
-	if (!OidIsValid(logid) || !any_reader(logid, family))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to write to audit log \"%s\"",
-						audit_log_label(options->log)),
-				 OidIsValid(logid) ?
-				 errdetail("The owner of table \"%s\" has no SELECT privilege with grant option on it.",
-						   get_rel_name(trig->relid)) :
-				 errdetail("It does not exist."),
-				 errhint("Use plinth_audit.enable() to audit a table.")));
+	if (!OidIsValid(logid))
+	{
+		/* as after a restore without the log; repair() can make it */
+		if (may_create(options->log))
+			return;
+		detail = "It does not exist.";
+	}
+	else if (audit_log_guard(logid) == NULL &&
+			 plinth_relation_owner(logid) != plinth_relation_owner(trig->relid))
+		detail = "It is not an audit log.";
+	else if (!any_reader(logid, family))
+		detail = psprintf("The owner of table \"%s\" has no SELECT privilege with grant option on it.",
+						  get_rel_name(trig->relid));
+	else
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to write to audit log \"%s\"",
+					plinth_name_label(options->log)),
+			 errdetail_internal("%s", detail),
+			 errhint("Use plinth_audit.enable() to audit a table.")));
 }
 
 /*
@@ -463,7 +492,7 @@ audit_log_unprotected(Oid logid, Oid table)
 	if (linitial(foreign))
 		return psprintf("more than SELECT is granted to %s",
 						(char *) linitial(foreign));
-	if (!is_reader(logid, reader))
+	if (!audit_log_is_reader(logid, reader))
 		return psprintf("the table's owner \"%s\" cannot read it",
 						GetUserNameFromId(reader, false));
 	return NULL;

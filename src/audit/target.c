@@ -5,8 +5,8 @@
  * An AuditTarget is made from the trigger's arguments and the catalogs when a
  * trigger fires first, and kept for the session, one a trigger.  It holds no
  * pointer into the relcache.  An invalidation only marks it; it is made anew
- * when it is next asked for, and the old one is freed at the end of the
- * transaction, because a trigger further down the stack may be using it.
+ * when it is next asked for.  The old one is freed then, or at the end of the
+ * transaction if a capture further down the stack is using it.
  *
  * Invariant: a target that audit_target_valid() says yes to describes the
  * table, the options and the log as they are for as long as the caller holds
@@ -22,7 +22,9 @@
 #include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_subscription_rel.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -52,10 +54,31 @@ static struct
 	bool		stale;
 }			making;
 
+/*
+ * The targets of the captures that are running, the innermost last, each with
+ * the nesting level of its transaction: one can be running inside another if
+ * an output function or a query of ours runs code that writes.
+ */
+static struct
+{
+	AuditTarget *target;
+	int			level;
+}		   *running = NULL;
+static int	nrunning = 0;
+static int	maxrunning = 0;
+
 static HTAB *targets = NULL;
 static bool any_stale = false;	/* is one of them marked? */
 static MemoryContext targets_context = NULL;
 static List *retired = NIL;		/* of MemoryContext, in targets_context */
+
+/* Mark a target. */
+static void
+mark_stale(AuditTarget *target)
+{
+	target->valid = false;
+	any_stale = true;
+}
 
 /* Mark what an invalidation of this relation (0: of all) concerns. */
 static void
@@ -64,8 +87,8 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	CachedTarget *entry;
 
-	if (!OidIsValid(relid) || relid == making.relid ||
-		relid == making.rootid || relid == making.logid)
+	if (OidIsValid(relid) && (relid == making.relid ||
+							  relid == making.rootid || relid == making.logid))
 		making.stale = true;
 
 	hash_seq_init(&status, targets);
@@ -75,12 +98,30 @@ relation_changed(Datum arg, Oid relid)
 
 		if (!OidIsValid(relid) || relid == target->relid ||
 			relid == target->rootid || relid == target->logid)
-			target->valid = false;
-		any_stale |= !target->valid;
+			mark_stale(target);
 	}
 }
 
-/* A type, schema, role or subscription changed: rare, so mark everything. */
+/*
+ * A type changed.  That of a new table, also of a temporary one, is announced
+ * to everybody, so look closely whether it is one of ours.
+ */
+static void
+type_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	CachedTarget *entry;
+
+	hash_seq_init(&status, targets);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (hashvalue == 0 ||
+			audit_converters_concern(entry->target->converters, hashvalue))
+			mark_stale(entry->target);
+	}
+}
+
+/* A schema, a role's membership or a subscription changed: that is rare. */
 static void
 catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -102,7 +143,7 @@ audit_target_init(void)
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(TYPEOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMMEMROLE, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(SUBSCRIPTIONRELMAP, catalog_changed,
@@ -120,6 +161,7 @@ audit_target_xact_end(void)
 	CachedTarget *entry;
 	ListCell   *lc;
 
+	nrunning = 0;
 	foreach(lc, retired)
 		MemoryContextDelete(lfirst(lc));
 	list_free(retired);
@@ -143,6 +185,58 @@ bool
 audit_target_valid(const AuditTarget *target)
 {
 	return target->valid;
+}
+
+/* A capture begins to use a target. */
+void
+audit_target_use(AuditTarget *target)
+{
+	if (nrunning == maxrunning)
+	{
+		int			size = Max(2 * maxrunning, 16);
+
+		running = running ? repalloc(running, size * sizeof(running[0])) :
+			MemoryContextAlloc(targets_context, size * sizeof(running[0]));
+		maxrunning = size;
+	}
+	running[nrunning].target = target;
+	running[nrunning].level = GetCurrentTransactionNestLevel();
+	nrunning++;
+}
+
+/* The innermost capture has ended. */
+void
+audit_target_release(void)
+{
+	Assert(nrunning > 0);
+	nrunning--;
+}
+
+/* So have those that the failed subtransaction had begun. */
+void
+audit_target_subxact_abort(void)
+{
+	while (nrunning > 0 &&
+		   running[nrunning - 1].level >= GetCurrentTransactionNestLevel())
+		nrunning--;
+}
+
+/* Free a target, or see that it is freed when nobody can be using it. */
+static void
+retire(AuditTarget *target)
+{
+	MemoryContext old;
+
+	for (int i = 0; i < nrunning; i++)
+	{
+		if (running[i].target != target)
+			continue;
+		old = MemoryContextSwitchTo(targets_context);
+		retired = lappend(retired, target->context);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	MemoryContextDelete(target->context);
 }
 
 /* Is the log filled by a subscription on this node? */
@@ -197,6 +291,39 @@ check_names(Relation rel, const List *names, const char *option)
 	}
 }
 
+/*
+ * Names of a table's primary key columns, as char *; NIL if there is none.
+ * From the catalogs, without a lock on the table: the one that is asked for
+ * may be the parent of the one that is being written to, and whoever changes
+ * both locks the parent first.
+ */
+List *
+audit_key_names(Oid relid)
+{
+	Relation	rel = table_open(IndexRelationId, AccessShareLock);
+	List	   *names = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		Form_pg_index index = (Form_pg_index) GETSTRUCT(tup);
+
+		if (!index->indisprimary)
+			continue;
+		for (int i = 0; i < index->indnkeyatts; i++)
+			names = lappend(names, get_attname(relid, index->indkey.values[i],
+											   false));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return names;
+}
+
 static void
 fill_column(AuditTarget *target, AuditColumn *column, Form_pg_attribute att)
 {
@@ -207,7 +334,7 @@ fill_column(AuditTarget *target, AuditColumn *column, Form_pg_attribute att)
 	column->namelen = strlen(column->name);
 	column->converter = audit_converter(target->converters, att->atttypid);
 	column->pins = audit_converter_pins(column->converter);
-	column->masked = audit_name_in(target->options->mask, column->name);
+	column->masked = plinth_name_in(target->options->mask, column->name);
 }
 
 /* Sort the table's columns into images, key and the rest. */
@@ -240,10 +367,10 @@ fill_columns(AuditTarget *target, Relation rel)
 
 		if (att->attisdropped)
 			continue;
-		in_key = audit_name_in(key, name);
+		in_key = plinth_name_in(key, name);
 		in_image = (!options->has_include ||
-					audit_name_in(options->include, name)) &&
-			!audit_name_in(options->exclude, name);
+					plinth_name_in(options->include, name)) &&
+			!plinth_name_in(options->exclude, name);
 
 		if (in_key)
 		{
@@ -251,7 +378,7 @@ fill_columns(AuditTarget *target, Relation rel)
 			target->pins |= target->key[target->nkey++].pins;
 			if (!in_image)
 				target->key_hidden = true;
-			if (audit_name_in(options->mask, name))
+			if (plinth_name_in(options->mask, name))
 				ereport(ERROR,
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						 errmsg("column \"%s\" of table \"%s\" is masked in the audit log but part of the primary key",
@@ -289,22 +416,33 @@ check_right(AuditTarget *target, Relation rel)
 				 errtable(rel)));
 }
 
-/* Find the log and how to write to it; 55000 if it is not fit for that. */
+/*
+ * Find the log and how to write to it; 55000 if it is not fit for that.  The
+ * log stays locked, so that what is found stays true.
+ */
 static void
 bind_log(AuditTarget *target, Relation rel)
 {
-	Relation	log = NULL;
+	const char *name = target->options->log;
+	Relation	log;
 
-	target->logid = audit_log_oid(target->options->log);
-	making.logid = target->logid;
-	if (OidIsValid(target->logid))
-		log = try_relation_open(target->logid, RowExclusiveLock);
+	/* a name may come to mean another relation until that is locked */
+	for (;;)
+	{
+		target->logid = plinth_qualified_oid(name);
+		log = OidIsValid(target->logid) ?
+			try_relation_open(target->logid, RowExclusiveLock) : NULL;
+		if (plinth_qualified_oid(name) == target->logid)
+			break;
+		if (log)
+			relation_close(log, RowExclusiveLock);
+		CHECK_FOR_INTERRUPTS();
+	}
 	if (log == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("audit log \"%s\" of table \"%s\" does not exist",
-						audit_log_label(target->options->log),
-						RelationGetRelationName(rel)),
+						plinth_name_label(name), RelationGetRelationName(rel)),
 				 errhint("Run plinth_audit.repair() to make it again, or plinth_audit.disable() to stop auditing the table."),
 				 errtable(rel)));
 	target->logname = pstrdup(RelationGetRelationName(log));
@@ -325,12 +463,17 @@ make_target(Relation rel, Trigger *trigger)
 	target->options = audit_options_parse(trigger->tgnargs, trigger->tgargs);
 	target->converters = audit_converters_create(CurrentMemoryContext);
 
+	/*
+	 * The table is locked by the statement, the log by bind_log().  From then
+	 * on only news about these relations matters, say, of the log's
+	 * privileges.  That everything may have changed is no news: it comes when
+	 * messages were lost, and we are looking at the catalogs anyway.
+	 */
+	bind_log(target, rel);
 	making.relid = target->relid;
 	making.rootid = InvalidOid;
-	making.logid = InvalidOid;
+	making.logid = target->logid;
 	making.stale = false;
-
-	bind_log(target, rel);
 	target->rootid = audit_root(target->relid, target->logid, &target->child);
 	making.rootid = target->rootid;
 	check_right(target, rel);
@@ -379,11 +522,7 @@ audit_target(Relation rel, Trigger *trigger)
 		MemoryContextSetParent(context, targets_context);
 		entry = hash_search(targets, &trigger->tgoid, HASH_ENTER, &found);
 		if (found)
-		{
-			old = MemoryContextSwitchTo(targets_context);
-			retired = lappend(retired, entry->target->context);
-			MemoryContextSwitchTo(old);
-		}
+			retire(entry->target);
 		entry->target = target;
 		return target;
 	}

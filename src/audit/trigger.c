@@ -74,7 +74,7 @@ audit_captured_into(Oid relid, Oid logid)
 {
 	AuditOptions *options = audit_table_options(relid);
 
-	return options && audit_log_oid(options->log) == logid;
+	return options && plinth_qualified_oid(options->log) == logid;
 }
 
 /*
@@ -127,7 +127,7 @@ audit_root(Oid relid, Oid logid, bool *child)
 List *
 audit_tables_of(const char *log)
 {
-	Oid			logid = audit_log_oid(log);
+	Oid			logid = plinth_qualified_oid(log);
 	List	   *tables = NIL;
 	ListCell   *lc;
 
@@ -140,8 +140,8 @@ audit_tables_of(const char *log)
 		if (OidIsValid(trig->parent) || !TRIGGER_FOR_ROW(trig->type))
 			continue;
 		options = audit_options_parse(trig->nargs, trig->args);
-		if (strcmp(options->log, log) == 0 ||
-			(OidIsValid(logid) && audit_log_oid(options->log) == logid))
+		if (plinth_same_name(options->log, log) ||
+			(OidIsValid(logid) && plinth_qualified_oid(options->log) == logid))
 			tables = list_append_unique_oid(tables,
 											audit_root(trig->relid, logid,
 													   &child));
@@ -169,20 +169,6 @@ audit_family(Oid relid, LOCKMODE lockmode)
 	return family;
 }
 
-/* The arguments as they stand in CREATE TRIGGER. */
-static char *
-literal_list(List *args)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, args)
-		appendStringInfo(&buf, "%s%s", lc == list_head(args) ? "" : ", ",
-						 quote_literal_cstr(lfirst(lc)));
-	return buf.data;
-}
-
 /* Create one of our triggers; it fires whatever the replication role. */
 static void
 make_trigger(Oid relid, bool for_row, const AuditOptions *options)
@@ -195,7 +181,7 @@ make_trigger(Oid relid, bool for_row, const AuditOptions *options)
 			   trigger,
 			   for_row ? "AFTER INSERT OR UPDATE OR DELETE" : "BEFORE TRUNCATE",
 			   name, for_row ? "ROW" : "STATEMENT",
-			   literal_list(audit_options_args(options)));
+			   plinth_literal_list(audit_options_args(options)));
 	plinth_sql("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", name, trigger);
 }
 
@@ -215,7 +201,7 @@ drop_trigger(const PlinthTrigger *trig)
 void
 audit_triggers_make(Oid relid, const AuditOptions *options)
 {
-	Oid			logid = audit_log_oid(options->log);
+	Oid			logid = plinth_qualified_oid(options->log);
 	List	   *family = audit_family(relid, ShareRowExclusiveLock);
 	ListCell   *lc;
 
@@ -232,7 +218,7 @@ audit_triggers_make(Oid relid, const AuditOptions *options)
 					(errmsg("table \"%s\" is now audited together with \"%s\"",
 							get_rel_name(member), get_rel_name(relid)),
 					 errdetail("Its own log \"%s\" stays as it is.",
-							   audit_log_label(audit_table_options(member)->log))));
+							   plinth_name_label(audit_table_options(member)->log))));
 			drop_trigger(trig);
 			trig = audit_truncate_trigger(member);
 			if (trig)
@@ -272,7 +258,7 @@ with_own_names(List *names, List *own, Oid root)
 	foreach(lc, own)
 	{
 		if (get_attnum(root, lfirst(lc)) == InvalidAttrNumber &&
-			!audit_name_in(result, lfirst(lc)))
+			!plinth_name_in(result, lfirst(lc)))
 			result = lappend(result, lfirst(lc));
 	}
 	return result;
@@ -306,7 +292,7 @@ audit_member_options(Oid member, Oid root, const AuditOptions *options)
 void
 audit_triggers_alter(Oid relid, const AuditOptions *options)
 {
-	Oid			logid = audit_log_oid(audit_table_options(relid)->log);
+	Oid			logid = plinth_qualified_oid(audit_table_options(relid)->log);
 	List	   *family = audit_family(relid, ShareRowExclusiveLock);
 	List	   *members = NIL;
 	ListCell   *lc;
@@ -339,7 +325,7 @@ void
 audit_triggers_drop(Oid relid)
 {
 	AuditOptions *options = audit_table_options(relid);
-	Oid			logid = options ? audit_log_oid(options->log) : InvalidOid;
+	Oid			logid = options ? plinth_qualified_oid(options->log) : InvalidOid;
 	List	   *family = audit_family(relid, AccessExclusiveLock);
 	List	   *left = NIL;
 	ListCell   *lc;

@@ -41,6 +41,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
@@ -72,6 +73,7 @@ typedef enum ConverterKind
 struct AuditConverter
 {
 	Oid			typid;			/* hash key, the type itself */
+	uint32		hashvalue;		/* of the type in the syscache TYPEOID */
 	Oid			basetype;		/* under all domains */
 	ConverterKind kind;
 	int			pins;			/* AUDIT_PIN_* */
@@ -204,6 +206,7 @@ audit_converter(AuditConverters *converters, Oid typid)
 		return converter;
 
 	made.typid = typid;
+	made.hashvalue = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(typid));
 	made.basetype = getBaseType(typid);
 	made.varlena = get_typlen(made.basetype) == -1;
 	switch (made.basetype)
@@ -281,6 +284,25 @@ audit_converter(AuditConverters *converters, Oid typid)
 	converter = hash_search(converters->hash, &typid, HASH_ENTER, NULL);
 	*converter = made;
 	return converter;
+}
+
+/* Is one of the types the one that an invalidation is about? */
+bool
+audit_converters_concern(AuditConverters *converters, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	AuditConverter *converter;
+
+	hash_seq_init(&status, converters->hash);
+	while ((converter = hash_seq_search(&status)) != NULL)
+	{
+		if (converter->hashvalue == hashvalue)
+		{
+			hash_seq_term(&status);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The AUDIT_PIN_* settings that a conversion depends on. */

@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 
 #include "kit/catalog.h"
+#include "kit/names.h"
 
 /*
  * The schema-qualified, quoted name of a relation, or NULL if there is no
@@ -41,7 +42,7 @@ plinth_relation_name(Oid relid)
 	nspname = get_namespace_name(get_rel_namespace(relid));
 	if (nspname == NULL)
 		return NULL;
-	return quote_qualified_identifier(nspname, relname);
+	return plinth_quote_name(nspname, relname);
 }
 
 /* The owner of a relation; InvalidOid if there is none. */

@@ -16,6 +16,7 @@
 #error "plinth needs PostgreSQL 15 or later"
 #endif
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_attribute.h"
@@ -34,11 +35,15 @@
 #if PG_VERSION_NUM >= 160000
 #define plinth_owns_relation(relid, roleid) \
 	object_ownercheck(RelationRelationId, (relid), (roleid))
+#define plinth_owns_schema(nspid, roleid) \
+	object_ownercheck(NamespaceRelationId, (nspid), (roleid))
 #define plinth_schema_aclcheck(nspid, roleid, mode) \
 	object_aclcheck(NamespaceRelationId, (nspid), (roleid), (mode))
 #else
 #define plinth_owns_relation(relid, roleid) \
 	pg_class_ownercheck((relid), (roleid))
+#define plinth_owns_schema(nspid, roleid) \
+	pg_namespace_ownercheck((nspid), (roleid))
 #define plinth_schema_aclcheck(nspid, roleid, mode) \
 	pg_namespace_aclcheck((nspid), (roleid), (mode))
 #endif
@@ -54,6 +59,18 @@ plinth_insert_index_tuples(ResultRelInfo *relinfo, TupleTableSlot *slot,
 #else
 	return ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL,
 								 NIL);
+#endif
+}
+
+/* 18 added statistics of the scan to index_beginscan; goes with 17. */
+static inline IndexScanDesc
+plinth_index_beginscan(Relation rel, Relation index, Snapshot snapshot,
+					   int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, 0);
 #endif
 }
 
