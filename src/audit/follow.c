@@ -77,7 +77,10 @@ before_log_moves(Oid relid)
 	ListCell   *lc;
 
 	foreach(lc, audit_tables_of(plinth_relation_name(relid)))
+	{
+		LockRelationOid(lfirst_oid(lc), ShareRowExclusiveLock);
 		(void) find_all_inheritors(lfirst_oid(lc), ShareRowExclusiveLock, NULL);
+	}
 }
 
 /* The same for a relation that is renamed or moved, if it is a log at all. */

@@ -164,18 +164,52 @@ scalar(void *state, char *token, JsonTokenType tokentype)
 	PLINTH_JSON_ACTION_DONE;
 }
 
+/* Can the database's encoding hold this character? */
+static bool
+character_fits(pg_wchar c)
+{
+	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1];
+	unsigned char server[MAX_CONVERSION_GROWTH * (MAX_MULTIBYTE_CHAR_LEN + 1)];
+	Oid			proc;
+	int			len;
+
+	if (c <= 0x7f)
+		return true;
+	proc = FindDefaultConversionProc(PG_UTF8, GetDatabaseEncoding());
+	if (!OidIsValid(proc))
+		return false;
+	unicode_to_utf8(c, utf8);
+	len = pg_utf_mblen(utf8);
+	utf8[len] = '\0';
+	return pg_do_encoding_conversion_buf(proc, PG_UTF8, GetDatabaseEncoding(),
+										 utf8, len, server, sizeof(server),
+										 true) == len;
+}
+
+/* The four hexadecimal digits of an escape; valid JSON has them. */
+static pg_wchar
+hex_digits(const char *digits)
+{
+	char		text[5];
+
+	memcpy(text, digits, 4);
+	text[4] = '\0';
+	return strtoul(text, NULL, 16);
+}
+
 /*
- * How deeply are containers nested?  *escapes tells whether there is any \u
- * escape beyond ASCII.
+ * How deeply are containers nested?  *fits tells whether the database's
+ * encoding can hold what all \u escapes stand for.  Halves of surrogate pairs
+ * that have no partner are for the lexer to find.
  */
 static int
-text_depth(const char *json, int len, bool *escapes)
+text_depth(const char *json, int len, bool *fits)
 {
 	int			depth = 0;
 	int			deepest = 0;
 	bool		in_string = false;
 
-	*escapes = false;
+	*fits = true;
 	for (int i = 0; i < len; i++)
 	{
 		char		c = json[i];
@@ -186,9 +220,21 @@ text_depth(const char *json, int len, bool *escapes)
 			{
 				i++;
 				if (json[i] == 'u' && i + 4 < len &&
-					!(json[i + 1] == '0' && json[i + 2] == '0' &&
-					  json[i + 3] >= '0' && json[i + 3] <= '7'))
-					*escapes = true;
+					PLINTH_JSON_ESCAPES_MAY_RAISE && *fits)
+				{
+					pg_wchar	c = hex_digits(json + i + 1);
+
+					if (is_utf16_surrogate_first(c) && i + 10 < len &&
+						json[i + 5] == '\\' && json[i + 6] == 'u' &&
+						is_utf16_surrogate_second(hex_digits(json + i + 7)))
+					{
+						c = surrogate_pair_to_codepoint(c, hex_digits(json + i + 7));
+						i += 6;
+					}
+					if (!is_utf16_surrogate_first(c) &&
+						!is_utf16_surrogate_second(c))
+						*fits = character_fits(c);
+				}
 			}
 			else if (c == '"')
 				in_string = false;
@@ -214,16 +260,16 @@ audit_show_json(AuditShow *show, text *json)
 	JsonLexContext *lex;
 	JsonSemAction sem;
 	JsonParseErrorType error;
-	bool		escapes;
+	bool		fits;
 
-	if (!audit_stack_has_room(text_depth(data, len, &escapes) + show->depth))
+	if (!audit_stack_has_room(text_depth(data, len, &fits) + show->depth))
 	{
 		audit_show_fail(show, "nested too deeply");
 		return;
 	}
-	if (escapes && PLINTH_JSON_ESCAPES_MAY_RAISE)
+	if (!fits)
 	{
-		audit_show_fail(show, "unicode escapes in a database that is not UTF8");
+		audit_show_fail(show, "unicode escape that the database's encoding cannot hold");
 		return;
 	}
 

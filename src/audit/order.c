@@ -95,17 +95,17 @@ make_scan_keys(Relation index, TupleTableSlot *slot, ScanKey keys)
 	{
 		Oid			opfamily = index->rd_opfamily[i];
 		Oid			optype = index->rd_opcintype[i];
-		Oid			operator;
+		Oid			eqop;
 		bool		isnull;
 		Datum		value = slot_getattr(slot, index->rd_index->indkey.values[i],
 										 &isnull);
 
-		operator = get_opfamily_member(opfamily, optype, optype,
+		eqop = get_opfamily_member(opfamily, optype, optype,
 									   BTEqualStrategyNumber);
-		if (isnull || !OidIsValid(operator))
+		if (isnull || !OidIsValid(eqop))
 			return false;
 		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber,
-					get_opcode(operator), value);
+					get_opcode(eqop), value);
 		keys[i].sk_collation = index->rd_indcollation[i];
 	}
 	return true;

@@ -175,7 +175,17 @@ make_trigger(Oid relid, bool for_row, const AuditOptions *options)
 {
 	const char *name = plinth_relation_name(relid);
 	const char *trigger = for_row ? AUDIT_ROW_TRIGGER : AUDIT_TRUNCATE_TRIGGER;
+	ListCell   *lc;
 
+	foreach(lc, plinth_relation_triggers(relid))
+	{
+		if (strcmp(((PlinthTrigger *) lfirst(lc))->name, trigger) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("table \"%s\" has a trigger \"%s\" of its own",
+							get_rel_name(relid), trigger),
+					 errhint("Rename that trigger first.")));
+	}
 	plinth_sql("CREATE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION "
 			   AUDIT_SCHEMA ".capture(%s)",
 			   trigger,
