@@ -26,6 +26,13 @@
 #define AUDIT_ROW_TRIGGER "plinth_audit"
 #define AUDIT_TRUNCATE_TRIGGER "plinth_audit_truncate"
 #define AUDIT_GUARD_TRIGGER "plinth_audit_guard"
+
+/* What our triggers on a table fire for. */
+#define AUDIT_ROW_TYPE \
+	(TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | \
+	 TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)
+#define AUDIT_TRUNCATE_TYPE \
+	(TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_TRUNCATE)
 #define AUDIT_TRANSACTION_TABLE "transaction"
 
 /* ----------
@@ -87,6 +94,9 @@ typedef struct AuditValue
 
 /* The largest jsonb object: lengths and offsets have 28 bits. */
 #define AUDIT_MAX_JSONB 0x0FFFFFFF
+
+/* What every element, key or value is at least counted for. */
+#define AUDIT_LEAST_CHARGE 16
 
 extern AuditConverters *audit_converters_create(MemoryContext context);
 extern AuditConverter *audit_converter(AuditConverters *converters, Oid typid);
@@ -343,6 +353,8 @@ extern bool audit_log_accepts(Oid logid, Oid table);
 extern bool audit_log_belongs(Oid logid, Oid table);
 extern void audit_check_trigger(const PlinthTrigger *trig);
 extern void audit_check_guard(const PlinthTrigger *trig);
+extern bool audit_sequence_is_open(Oid logid);
+extern void audit_sequence_close(Oid logid);
 extern void audit_protect_init(void);
 
 /* ----------

@@ -350,7 +350,7 @@ examine_log(Examination *exam)
 	/* what never was this table's log is somebody else's table */
 	log = relation_open(logid, AccessShareLock);
 	misfit = audit_log_misfit(log, atts, &seqid);
-	relation_close(log, NoLock);
+	relation_close(log, AccessShareLock);
 	if (!was_log(exam, logid, misfit == NULL))
 	{
 		report_problem(exam, object, "relation is not this table's log",
@@ -412,7 +412,7 @@ examine_transaction_table(Examination *exam)
 	{
 		rel = relation_open(relid, AccessShareLock);
 		fits = audit_transaction_fits(rel);
-		relation_close(rel, NoLock);
+		relation_close(rel, AccessShareLock);
 		if (fits && audit_log_guard(relid) != NULL &&
 			plinth_relation_owner(relid) == audit_owner())
 			return;
@@ -471,6 +471,9 @@ examine(FunctionCallInfo fcinfo, bool mend)
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
 		LockRelationOid(relid, ShareRowExclusiveLock);
 	}
+	else if (!plinth_owns_relation(relid, GetUserId()) &&
+			 pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, name);
 	exam.relid = relid;
 	exam.options = audit_table_options(relid);
 	if (exam.options == NULL)

@@ -44,6 +44,14 @@ typedef struct WrittenLog
 static List *written = NIL;		/* of WrittenLog, in TopTransactionContext */
 
 /*
+ * Set when the row has been written: what another library writes from its own
+ * callback after that is added to it.
+ */
+static bool row_written = false;
+
+static void write_context(void);
+
+/*
  * GUC check hook of plinth_audit.context: empty or JSON.  Must not raise
  * errors, so it only parses.
  */
@@ -59,6 +67,27 @@ audit_context_valid(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("The value must be JSON.");
 	return false;
+}
+
+/* One more log after the row was written, or the first of all. */
+static void
+add_to_row(Oid logid)
+{
+	PlinthIdentity self;
+
+	if (list_length(written) == 1)
+	{
+		write_context();
+		return;
+	}
+	plinth_become(&self, audit_owner());
+	plinth_sql("UPDATE " AUDIT_SCHEMA "." AUDIT_TRANSACTION_TABLE
+			   " SET logs = logs OPERATOR(pg_catalog.||) %s::pg_catalog.text"
+			   " WHERE transaction_id OPERATOR(pg_catalog.=) '" UINT64_FORMAT "'::pg_catalog.xid8"
+			   " AND started_at OPERATOR(pg_catalog.=) pg_catalog.transaction_timestamp()",
+			   quote_literal_cstr(plinth_relation_name(logid)),
+			   U64FromFullTransactionId(GetTopFullTransactionId()));
+	plinth_restore_identity(&self);
 }
 
 /* Note that the current subtransaction has written to a log. */
@@ -81,6 +110,9 @@ audit_context_wrote(Oid logid)
 	log->subid = GetCurrentSubTransactionId();
 	written = lappend(written, log);
 	MemoryContextSwitchTo(old);
+
+	if (row_written)
+		add_to_row(logid);
 }
 
 /* The names of the logs written to, as text[]. */
@@ -220,13 +252,14 @@ at_xact_event(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			if (written != NIL)
 				write_context();
-			written = NIL;
+			row_written = true;
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			/* its memory goes with the transaction */
 			written = NIL;
+			row_written = false;
 			break;
 		default:
 			break;

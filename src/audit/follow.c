@@ -477,6 +477,35 @@ after_attribute_rename(RenameStmt *stmt)
 							 stmt->newname);
 }
 
+/*
+ * A sweeping GRANT may have given away the sequence of a log, which no guard
+ * trigger protects: setting it back would stop all writes.
+ */
+static void
+after_grant(GrantStmt *stmt)
+{
+	PlinthIdentity self;
+	ListCell   *lc;
+
+	if (!stmt->is_grant || (stmt->objtype != OBJECT_SEQUENCE &&
+							stmt->objtype != OBJECT_TABLE))
+		return;
+	foreach(lc, plinth_function_triggers(audit_guard_function()))
+	{
+		Oid			logid = ((PlinthTrigger *) lfirst(lc))->relid;
+
+		if (!audit_sequence_is_open(logid) ||
+			plinth_relation_owner(logid) != audit_owner())
+			continue;
+		ereport(WARNING,
+				(errmsg("no privileges but SELECT can be granted on the sequence of audit log \"%s\"",
+						get_rel_name(logid))));
+		plinth_become(&self, audit_owner());
+		audit_sequence_close(logid);
+		plinth_restore_identity(&self);
+	}
+}
+
 /* What only the command itself tells. */
 static void
 follow_parse_tree(Node *parsetree)
@@ -498,6 +527,8 @@ follow_parse_tree(Node *parsetree)
 								audit_log_guard(lfirst_oid(lc)));
 		}
 	}
+	else if (IsA(parsetree, GrantStmt))
+		after_grant(castNode(GrantStmt, parsetree));
 	else if (IsA(parsetree, AlterTableStmt))
 	{
 		AlterTableStmt *stmt = castNode(AlterTableStmt, parsetree);
@@ -516,7 +547,8 @@ follow_parse_tree(Node *parsetree)
 				audit_follow_joining(named_relation(stmt->relation));
 			else if (cmd->subtype == AT_AttachPartition)
 				audit_follow_joining(named_relation(castNode(PartitionCmd, cmd->def)->name));
-			else if (cmd->subtype == AT_DetachPartition)
+			else if (cmd->subtype == AT_DetachPartition ||
+					 cmd->subtype == AT_DetachPartitionFinalize)
 				after_detach(named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
@@ -532,8 +564,10 @@ is_relevant(Node *parsetree)
 	switch (nodeTag(parsetree))
 	{
 		case T_CreateStmt:
+			/* a temporary table may still inherit from an audited one */
 			return castNode(CreateStmt, parsetree)->relation->relpersistence !=
-				RELPERSISTENCE_TEMP;
+				RELPERSISTENCE_TEMP ||
+				castNode(CreateStmt, parsetree)->inhRelations != NIL;
 		case T_CreateForeignTableStmt:
 		case T_CreateSchemaStmt:
 		case T_AlterTableStmt:
@@ -541,6 +575,7 @@ is_relevant(Node *parsetree)
 		case T_AlterObjectSchemaStmt:
 		case T_AlterOwnerStmt:
 		case T_CreateTrigStmt:
+		case T_GrantStmt:
 			return true;
 		default:
 			return false;
@@ -561,7 +596,6 @@ follow_touched_objects(void)
 								   " WHEN bool_or(command_tag IN ('CREATE TABLE', 'CREATE FOREIGN TABLE')) THEN '+' ELSE '' END"
 								   " FROM pg_event_trigger_ddl_commands()"
 								   " WHERE classid IN ('pg_class'::regclass, 'pg_trigger'::regclass) AND objsubid = 0"
-								   " AND schema_name IS DISTINCT FROM 'pg_temp'"
 								   " GROUP BY classid, objid ORDER BY classid, objid"))
 	{
 		char	   *end;

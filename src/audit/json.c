@@ -110,8 +110,14 @@ array_end(void *state)
 static PlinthJsonAction
 object_field_start(void *state, char *fname, bool isnull)
 {
+	AuditShow  *show = state;
 	JsonbValue	key;
 
+	if (show->stop)
+	{
+		pfree(fname);
+		PLINTH_JSON_ACTION_DONE;
+	}
 	key.type = jbvString;
 	key.val.string.val = fname;
 	key.val.string.len = strlen(fname);
@@ -127,7 +133,10 @@ scalar(void *state, char *token, JsonTokenType tokentype)
 
 	CHECK_FOR_INTERRUPTS();
 	if (show->stop)
+	{
+		pfree(token);
 		PLINTH_JSON_ACTION_DONE;
+	}
 	switch (tokentype)
 	{
 		case JSON_TOKEN_STRING:
@@ -147,6 +156,7 @@ scalar(void *state, char *token, JsonTokenType tokentype)
 													CStringGetDatum(token),
 													ObjectIdGetDatum(InvalidOid),
 													Int32GetDatum(-1)));
+			pfree(token);
 			break;
 		case JSON_TOKEN_TRUE:
 		case JSON_TOKEN_FALSE:
@@ -198,18 +208,21 @@ hex_digits(const char *digits)
 }
 
 /*
- * How deeply are containers nested?  *fits tells whether the database's
+ * Look through the text before it is parsed, since parsing takes memory by
+ * the token.  How deeply are containers nested?  *separators counts what is
+ * between elements, keys and values.  *fits tells whether the database's
  * encoding can hold what all \u escapes stand for.  Halves of surrogate pairs
  * that have no partner are for the lexer to find.
  */
 static int
-text_depth(const char *json, int len, bool *fits)
+text_depth(const char *json, int len, bool *fits, Size *separators)
 {
 	int			depth = 0;
 	int			deepest = 0;
 	bool		in_string = false;
 
 	*fits = true;
+	*separators = 0;
 	for (int i = 0; i < len; i++)
 	{
 		char		c = json[i];
@@ -245,6 +258,8 @@ text_depth(const char *json, int len, bool *fits)
 			deepest = Max(deepest, ++depth);
 		else if (c == '}' || c == ']')
 			depth--;
+		else if (c == ',' || c == ':')
+			(*separators)++;
 	}
 	return deepest;
 }
@@ -261,10 +276,17 @@ audit_show_json(AuditShow *show, text *json)
 	JsonSemAction sem;
 	JsonParseErrorType error;
 	bool		fits;
+	Size		separators;
+	int			depth = text_depth(data, len, &fits, &separators);
 
-	if (!audit_stack_has_room(text_depth(data, len, &fits) + show->depth))
+	if (!audit_stack_has_room(depth + show->depth))
 	{
 		audit_show_fail(show, "nested too deeply");
+		return;
+	}
+	if (separators * AUDIT_LEAST_CHARGE > AUDIT_MAX_JSONB)
+	{
+		audit_show_charge(show, AUDIT_MAX_JSONB);
 		return;
 	}
 	if (!fits)

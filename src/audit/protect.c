@@ -181,6 +181,22 @@ sequence_of(Oid logid)
 	return seqid;
 }
 
+/* Does anybody else hold more than SELECT on the log's sequence? */
+bool
+audit_sequence_is_open(Oid logid)
+{
+	Oid			seqid = sequence_of(logid);
+
+	return OidIsValid(seqid) && foreign_privileges(seqid, false) != NIL;
+}
+
+/* Take it from them; runs as the log's owner. */
+void
+audit_sequence_close(Oid logid)
+{
+	revoke_foreign(sequence_of(logid), false);
+}
+
 /* Take a former reader's rights; what they had handed on stays, from us. */
 static void
 dismiss_reader(Oid relid, const char *kind, Oid role)
@@ -430,6 +446,30 @@ audit_check_trigger(const PlinthTrigger *trig)
 	List	   *family = lineage(trig->relid);
 	const char *detail;
 	ListCell   *lc;
+
+	if (!may_change(trig->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of table \"%s\" to audit it",
+						get_rel_name(trig->relid))));
+	if (trig->conditional || OidIsValid(trig->constraint) ||
+		(trig->type != AUDIT_ROW_TYPE && trig->type != AUDIT_TRUNCATE_TYPE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("audit trigger \"%s\" on table \"%s\" must fire unconditionally and for all events",
+						trig->name, get_rel_name(trig->relid)),
+				 errhint("Use plinth_audit.enable() to audit a table.")));
+	foreach(lc, plinth_relation_triggers(trig->relid))
+	{
+		PlinthTrigger *other = lfirst(lc);
+
+		if (other->oid != trig->oid && other->funcid == trig->funcid &&
+			other->type == trig->type)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("table \"%s\" is already audited by trigger \"%s\"",
+							get_rel_name(trig->relid), other->name)));
+	}
 
 	foreach(lc, audit_tables_of(options->log))
 	{

@@ -16,6 +16,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
@@ -151,7 +152,7 @@ audit_tables_of(const char *log)
 
 /*
  * A table and all below it that can have our triggers, root first: a List of
- * OIDs.
+ * OIDs.  Temporary children of other sessions are theirs alone.
  */
 List *
 audit_family(Oid relid, LOCKMODE lockmode)
@@ -163,7 +164,9 @@ audit_family(Oid relid, LOCKMODE lockmode)
 	{
 		char		relkind = get_rel_relkind(lfirst_oid(lc));
 
-		if (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE)
+		if ((relkind == RELKIND_RELATION ||
+			 relkind == RELKIND_PARTITIONED_TABLE) &&
+			!isOtherTempNamespace(get_rel_namespace(lfirst_oid(lc))))
 			family = lappend_oid(family, lfirst_oid(lc));
 	}
 	return family;

@@ -323,14 +323,14 @@ audit_show_fail(AuditShow *show, const char *problem)
 
 /*
  * Account for one more element whose payload has so many bytes.  The charge
- * is an upper bound for what it takes in the jsonb.  The least charge of 16
- * bytes also keeps every container below the number of elements at which
+ * is an upper bound for what it takes in the jsonb.  The least charge also
+ * keeps every container below the number of elements at which
  * jsonb.c's work arrays would outgrow the largest palloc.
  */
 void
 audit_show_charge(AuditShow *show, Size bytes)
 {
-	show->value->size += Max(16, bytes + 8);
+	show->value->size += Max(AUDIT_LEAST_CHARGE, bytes + 8);
 	if (show->value->size > AUDIT_MAX_JSONB)
 	{
 		show->value->too_large = true;
@@ -641,7 +641,9 @@ show_composite(AuditShow *show, AuditConverters *converters, Datum datum)
 
 		if (att->attisdropped)
 			continue;
-		set_string(&key, NameStr(att->attname), strlen(NameStr(att->attname)));
+		/* the descriptor may be gone when the jsonb is written down */
+		set_string(&key, pstrdup(NameStr(att->attname)),
+				   strlen(NameStr(att->attname)));
 		audit_show_scalar(show, WJB_KEY, &key);
 		value = heap_getattr(&tuple, i + 1, desc, &isnull);
 		show_value(show, converters, audit_converter(converters, att->atttypid),

@@ -95,6 +95,9 @@ read_trigger(HeapTuple tup, TupleDesc desc)
 	trig->type = form->tgtype;
 	trig->enabled = form->tgenabled;
 	trig->internal = form->tgisinternal;
+	trig->conditional = form->tgattr.dim1 > 0 ||
+		!heap_attisnull(tup, Anum_pg_trigger_tgqual, desc);
+	trig->constraint = form->tgconstraint;
 	trig->name = pstrdup(NameStr(form->tgname));
 	trig->nargs = form->tgnargs;
 	if (trig->nargs > 0)

@@ -20,6 +20,8 @@ typedef struct PlinthTrigger
 	int16		type;			/* TRIGGER_TYPE_* bits */
 	char		enabled;		/* TRIGGER_FIRES_* or TRIGGER_DISABLED */
 	bool		internal;
+	bool		conditional;	/* WHEN or a list of columns */
+	Oid			constraint;		/* of a constraint trigger */
 	char	   *name;
 	int			nargs;
 	char	  **args;
