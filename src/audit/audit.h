@@ -13,6 +13,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
+#include "nodes/primnodes.h"
 #include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 #include "utils/guc.h"
@@ -378,6 +379,8 @@ extern AuditOptions *audit_member_options(Oid member, Oid root,
  * follow.c
  * ----------
  */
+extern Oid	audit_named_relation(RangeVar *name);
+extern List *audit_logs_in(Oid nspid);
 extern void audit_follow_joining(Oid relid);
 
 

@@ -29,72 +29,19 @@
 
 #include "kit/errors.h"
 
-PLINTH_FUNCTION(plinth_audit_ddl_start);
 PLINTH_FUNCTION(plinth_audit_ddl_end);
 PLINTH_FUNCTION(plinth_audit_ddl_drop);
 
 /* The relation that a command names, without a lock; InvalidOid if none. */
-static Oid
-named_relation(RangeVar *name)
+Oid
+audit_named_relation(RangeVar *name)
 {
 	return name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
 }
 
-/*
- * Before ATTACH PARTITION: a table that is audited by itself has a trigger
- * whose name the clone of the root's will need.  Takes effect only if the
- * command succeeds.
- */
-static void
-before_attach(Oid parent, Oid part)
-{
-	if (!OidIsValid(parent) || !OidIsValid(part) ||
-		audit_row_trigger(parent) == NULL ||
-		audit_row_trigger(part) == NULL ||
-		!plinth_owns_relation(parent, GetUserId()) ||
-		!plinth_owns_relation(part, GetUserId()))
-		return;
-	/* in the order in which the command itself locks them */
-	LockRelationOid(parent, ShareUpdateExclusiveLock);
-	LockRelationOid(part, AccessExclusiveLock);
-	if (audit_row_trigger(parent) == NULL || audit_row_trigger(part) == NULL)
-		return;
-	ereport(NOTICE,
-			(errmsg("table \"%s\" is now audited together with \"%s\"",
-					get_rel_name(part), get_rel_name(parent)),
-			 errdetail("Its own log \"%s\" stays as it is.",
-					   plinth_name_label(audit_table_options(part)->log))));
-	audit_triggers_drop(part);
-}
-
-/*
- * Before a log is renamed or moved, keep writers away: they look it up by
- * name.  Tables are locked before logs.
- */
-static void
-before_log_moves(Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, audit_tables_of(plinth_relation_name(relid)))
-	{
-		LockRelationOid(lfirst_oid(lc), ShareRowExclusiveLock);
-		(void) find_all_inheritors(lfirst_oid(lc), ShareRowExclusiveLock, NULL);
-	}
-}
-
-/* The same for a relation that is renamed or moved, if it is a log at all. */
-static void
-before_relation_moves(Oid relid)
-{
-	if (OidIsValid(relid) && audit_log_guard(relid) != NULL &&
-		plinth_owns_relation(relid, GetUserId()))
-		before_log_moves(relid);
-}
-
 /* The logs in a schema, in the order of their OIDs. */
-static List *
-logs_in(Oid nspid)
+List *
+audit_logs_in(Oid nspid)
 {
 	List	   *logs = NIL;
 	ListCell   *lc;
@@ -108,66 +55,6 @@ logs_in(Oid nspid)
 	}
 	list_sort(logs, list_oid_cmp);
 	return logs;
-}
-
-/* And for all logs of a schema that gets another name. */
-static void
-before_schema_moves(Oid nspid)
-{
-	ListCell   *lc;
-
-	if (!OidIsValid(nspid) || !OidIsValid(audit_guard_function()) ||
-		!plinth_owns_schema(nspid, GetUserId()))
-		return;
-	foreach(lc, logs_in(nspid))
-		before_log_moves(lfirst_oid(lc));
-}
-
-/*
- * plinth_audit.ddl_start(): event trigger at ddl_command_start.  That it
- * loads this library, with protect.c's hook, is half of its purpose.
- */
-Datum
-plinth_audit_ddl_start(PG_FUNCTION_ARGS)
-{
-	EventTriggerData *trigdata;
-	Node	   *parsetree;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by event trigger manager",
-						"plinth_audit.ddl_start")));
-	trigdata = (EventTriggerData *) fcinfo->context;
-	parsetree = trigdata->parsetree;
-
-	if (IsA(parsetree, AlterTableStmt))
-	{
-		AlterTableStmt *stmt = castNode(AlterTableStmt, parsetree);
-		ListCell   *lc;
-
-		foreach(lc, stmt->cmds)
-		{
-			AlterTableCmd *cmd = lfirst(lc);
-
-			if (IsA(cmd, AlterTableCmd) &&
-				cmd->subtype == AT_AttachPartition)
-				before_attach(named_relation(stmt->relation),
-							  named_relation(castNode(PartitionCmd, cmd->def)->name));
-		}
-	}
-	else if (IsA(parsetree, RenameStmt) &&
-			 castNode(RenameStmt, parsetree)->renameType == OBJECT_TABLE)
-		before_relation_moves(named_relation(castNode(RenameStmt, parsetree)->relation));
-	else if (IsA(parsetree, RenameStmt) &&
-			 castNode(RenameStmt, parsetree)->renameType == OBJECT_SCHEMA)
-		before_schema_moves(get_namespace_oid(castNode(RenameStmt, parsetree)->subname,
-											  true));
-	else if (IsA(parsetree, AlterObjectSchemaStmt) &&
-			 castNode(AlterObjectSchemaStmt, parsetree)->objectType == OBJECT_TABLE)
-		before_relation_moves(named_relation(castNode(AlterObjectSchemaStmt, parsetree)->relation));
-
-	PG_RETURN_NULL();
 }
 
 /* Does the name stand in a list of the options? */
@@ -466,7 +353,7 @@ follow_new_trigger(Oid tgoid)
 static void
 after_attribute_rename(RenameStmt *stmt)
 {
-	Oid			typrel = named_relation(stmt->relation);
+	Oid			typrel = audit_named_relation(stmt->relation);
 	ListCell   *lc;
 
 	if (!OidIsValid(typrel))
@@ -516,13 +403,13 @@ follow_parse_tree(Node *parsetree)
 		ListCell   *lc;
 
 		if (stmt->renameType == OBJECT_COLUMN)
-			follow_column_rename(named_relation(stmt->relation),
+			follow_column_rename(audit_named_relation(stmt->relation),
 								 stmt->subname, stmt->newname);
 		else if (stmt->renameType == OBJECT_ATTRIBUTE)
 			after_attribute_rename(stmt);
 		else if (stmt->renameType == OBJECT_SCHEMA)
 		{
-			foreach(lc, logs_in(get_namespace_oid(stmt->newname, true)))
+			foreach(lc, audit_logs_in(get_namespace_oid(stmt->newname, true)))
 				follow_log_name(lfirst_oid(lc),
 								audit_log_guard(lfirst_oid(lc)));
 		}
@@ -541,15 +428,15 @@ follow_parse_tree(Node *parsetree)
 			if (!IsA(cmd, AlterTableCmd))
 				continue;
 			if (cmd->subtype == AT_DropInherit)
-				after_no_inherit(named_relation(stmt->relation),
-								 named_relation(castNode(RangeVar, cmd->def)));
+				after_no_inherit(audit_named_relation(stmt->relation),
+								 audit_named_relation(castNode(RangeVar, cmd->def)));
 			else if (cmd->subtype == AT_AddInherit)
-				audit_follow_joining(named_relation(stmt->relation));
+				audit_follow_joining(audit_named_relation(stmt->relation));
 			else if (cmd->subtype == AT_AttachPartition)
-				audit_follow_joining(named_relation(castNode(PartitionCmd, cmd->def)->name));
+				audit_follow_joining(audit_named_relation(castNode(PartitionCmd, cmd->def)->name));
 			else if (cmd->subtype == AT_DetachPartition ||
 					 cmd->subtype == AT_DetachPartitionFinalize)
-				after_detach(named_relation(castNode(PartitionCmd, cmd->def)->name));
+				after_detach(audit_named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
 }

@@ -16,20 +16,14 @@
  *   jsonb's own code is looked at beforehand: lengths, numbers of elements,
  *   depth, and for json text its escapes and numbers (json.c).
  *
- * Converters are looked up once a type and live with the target that uses
- * them (target.c), which dies when any type changes.
- *
  * Copyright (c) 2026, plinth contributors
  */
-#include "audit/audit.h"
+#include "audit/value.h"
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/tupdesc.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "common/shortest_dec.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -39,63 +33,9 @@
 #include "utils/float.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
-
-struct AuditConverters
-{
-	HTAB	   *hash;			/* of AuditConverter by type */
-	MemoryContext context;		/* where all of this lives */
-};
-
-typedef enum ConverterKind
-{
-	SHOW_BOOL,
-	SHOW_INT2,
-	SHOW_INT4,
-	SHOW_INT8,
-	SHOW_FLOAT4,
-	SHOW_FLOAT8,
-	SHOW_NUMERIC,
-	SHOW_DATETIME,				/* date, timestamp, timestamptz */
-	SHOW_TEXT,					/* text, varchar, char(n) */
-	SHOW_BYTEA,
-	SHOW_JSON,
-	SHOW_JSONB,
-	SHOW_ARRAY,
-	SHOW_COMPOSITE,
-	SHOW_OUTPUT					/* by the type's output function */
-} ConverterKind;
-
-struct AuditConverter
-{
-	Oid			typid;			/* hash key, the type itself */
-	uint32		hashvalue;		/* of the type in the syscache TYPEOID */
-	Oid			basetype;		/* under all domains */
-	ConverterKind kind;
-	int			pins;			/* AUDIT_PIN_* */
-	bool		varlena;
-	FmgrInfo	output;			/* SHOW_OUTPUT */
-	AuditConverter *element;	/* SHOW_ARRAY */
-	int16		elemlen;
-	bool		elembyval;
-	char		elemalign;
-};
-
-/*
- * A value read by its output function is not even tried above this size,
- * because the text may be several times larger and end in an error.
- */
-#define MAX_OUTPUT_SOURCE (64 * 1024 * 1024)
-
-/* What is kept of a string that is cut. */
-#define CUT_BYTES (1024 * 1024)
-
-/* Depth up to which nothing needs to be checked before the jsonb is built. */
-#define SAFE_DEPTH 64
 
 /*
  * Stack that the recursions of jsonb_util.c and jsonapi.c need for one level:
@@ -106,211 +46,6 @@ struct AuditConverter
 static void show_value(AuditShow *show, AuditConverters *converters,
 					   AuditConverter *converter, JsonbIteratorToken token,
 					   Datum datum, bool isnull);
-
-/*
- * A table of converters in the given context, to be passed to the functions
- * below.
- */
-AuditConverters *
-audit_converters_create(MemoryContext context)
-{
-	AuditConverters *converters;
-	HASHCTL		ctl;
-
-	converters = MemoryContextAlloc(context, sizeof(AuditConverters));
-	converters->context = context;
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(AuditConverter);
-	ctl.hcxt = context;
-	converters->hash = hash_create("plinth_audit converters", 32, &ctl,
-								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	return converters;
-}
-
-/* Which settings does the output function of this type look at? */
-static int
-output_pins(Oid typid)
-{
-	switch (typid)
-	{
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case NAMEOID:
-		case CHAROID:
-		case UUIDOID:
-		case INETOID:
-		case CIDROID:
-		case MACADDROID:
-		case MACADDR8OID:
-		case BITOID:
-		case VARBITOID:
-		case OIDOID:
-		case XIDOID:
-		case XID8OID:
-		case CIDOID:
-		case TIDOID:
-		case TIMEOID:
-		case TIMETZOID:
-		case TSVECTOROID:
-		case TSQUERYOID:
-		case XMLOID:
-		case PG_LSNOID:
-		case INT4RANGEOID:
-		case INT8RANGEOID:
-		case NUMRANGEOID:
-		case INT4MULTIRANGEOID:
-		case INT8MULTIRANGEOID:
-		case NUMMULTIRANGEOID:
-			return 0;
-		case INTERVALOID:
-			return AUDIT_PIN_INTERVALSTYLE;
-		case CASHOID:
-			return AUDIT_PIN_MONEY;
-		case DATERANGEOID:
-		case DATEMULTIRANGEOID:
-		case TSRANGEOID:
-		case TSMULTIRANGEOID:
-			return AUDIT_PIN_DATESTYLE;
-		case TSTZRANGEOID:
-		case TSTZMULTIRANGEOID:
-			return AUDIT_PIN_DATESTYLE | AUDIT_PIN_TIMEZONE;
-		case POINTOID:
-		case LSEGOID:
-		case PATHOID:
-		case BOXOID:
-		case POLYGONOID:
-		case LINEOID:
-		case CIRCLEOID:
-			return AUDIT_PIN_FLOAT;
-		default:
-			if (get_typtype(typid) == TYPTYPE_ENUM)
-				return 0;
-			return AUDIT_PIN_ALL;
-	}
-}
-
-/*
- * The converter for a type, made when first asked for.  It stays where it is
- * as long as the table of converters.
- */
-AuditConverter *
-audit_converter(AuditConverters *converters, Oid typid)
-{
-	AuditConverter *converter;
-	AuditConverter made = {0};
-	Oid			elemtype;
-
-	converter = hash_search(converters->hash, &typid, HASH_FIND, NULL);
-	if (converter)
-		return converter;
-
-	made.typid = typid;
-	made.hashvalue = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(typid));
-	made.basetype = getBaseType(typid);
-	made.varlena = get_typlen(made.basetype) == -1;
-	switch (made.basetype)
-	{
-		case BOOLOID:
-			made.kind = SHOW_BOOL;
-			break;
-		case INT2OID:
-			made.kind = SHOW_INT2;
-			break;
-		case INT4OID:
-			made.kind = SHOW_INT4;
-			break;
-		case INT8OID:
-			made.kind = SHOW_INT8;
-			break;
-		case FLOAT4OID:
-			made.kind = SHOW_FLOAT4;
-			break;
-		case FLOAT8OID:
-			made.kind = SHOW_FLOAT8;
-			break;
-		case NUMERICOID:
-			made.kind = SHOW_NUMERIC;
-			break;
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			made.kind = SHOW_DATETIME;
-			break;
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-			made.kind = SHOW_TEXT;
-			break;
-		case BYTEAOID:
-			made.kind = SHOW_BYTEA;
-			break;
-		case JSONOID:
-			made.kind = SHOW_JSON;
-			break;
-		case JSONBOID:
-			made.kind = SHOW_JSONB;
-			break;
-		default:
-			elemtype = get_element_type(made.basetype);
-			if (OidIsValid(elemtype))
-			{
-				made.kind = SHOW_ARRAY;
-				made.element = audit_converter(converters, elemtype);
-				made.pins = made.element->pins;
-				get_typlenbyvalalign(elemtype, &made.elemlen,
-									 &made.elembyval, &made.elemalign);
-			}
-			else if (type_is_rowtype(made.basetype))
-			{
-				/* its columns may change without notice: assume the worst */
-				made.kind = SHOW_COMPOSITE;
-				made.pins = AUDIT_PIN_ALL;
-			}
-			else
-			{
-				Oid			outfunc;
-				bool		varlena;
-
-				made.kind = SHOW_OUTPUT;
-				made.pins = output_pins(made.basetype);
-				getTypeOutputInfo(made.basetype, &outfunc, &varlena);
-				fmgr_info_cxt(outfunc, &made.output, converters->context);
-			}
-			break;
-	}
-
-	/* entered only now: what may fail has been done */
-	converter = hash_search(converters->hash, &typid, HASH_ENTER, NULL);
-	*converter = made;
-	return converter;
-}
-
-/* Is one of the types the one that an invalidation is about? */
-bool
-audit_converters_concern(AuditConverters *converters, uint32 hashvalue)
-{
-	HASH_SEQ_STATUS status;
-	AuditConverter *converter;
-
-	hash_seq_init(&status, converters->hash);
-	while ((converter = hash_seq_search(&status)) != NULL)
-	{
-		if (converter->hashvalue == hashvalue)
-		{
-			hash_seq_term(&status);
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The AUDIT_PIN_* settings that a conversion depends on. */
-int
-audit_converter_pins(const AuditConverter *converter)
-{
-	return converter->pins;
-}
 
 /* Note that the value cannot be held as it is; the first reason stays. */
 void
@@ -409,14 +144,6 @@ audit_stack_has_room(int depth)
 	return stack_reaches((Size) depth * STACK_PER_LEVEL);
 }
 
-static void
-set_string(JsonbValue *scalar, char *string, int len)
-{
-	scalar->type = jbvString;
-	scalar->val.string.val = string;
-	scalar->val.string.len = len;
-}
-
 /* A float as the shortest text that reads back the same: float8out's text. */
 static void
 set_float(JsonbValue *scalar, double number, bool is_double)
@@ -441,7 +168,7 @@ set_float(JsonbValue *scalar, double number, bool is_double)
 												Int32GetDatum(-1)));
 		return;
 	}
-	set_string(scalar, text, strlen(text));
+	audit_set_string(scalar, text, strlen(text));
 }
 
 /* bytea as hexadecimal digits, whatever bytea_output says */
@@ -464,7 +191,7 @@ set_bytea(AuditShow *show, JsonbValue *scalar, Datum datum)
 	text[0] = '\\';
 	text[1] = 'x';
 	hex_encode(VARDATA_ANY(bytes), len, text + 2);
-	set_string(scalar, text, 2 * len + 2);
+	audit_set_string(scalar, text, 2 * len + 2);
 }
 
 /* Everything that is neither container nor json. */
@@ -503,14 +230,14 @@ show_scalar(AuditShow *show, AuditConverter *converter,
 				Numeric		number = DatumGetNumeric(datum);
 
 				if (numeric_is_nan(number))
-					set_string(&scalar, "NaN", 3);
+					audit_set_string(&scalar, "NaN", 3);
 				else if (numeric_is_inf(number))
 				{
 					char	   *text;
 
 					text = DatumGetCString(DirectFunctionCall1(numeric_out,
 															   NumericGetDatum(number)));
-					set_string(&scalar, text, strlen(text));
+					audit_set_string(&scalar, text, strlen(text));
 				}
 				else
 				{
@@ -527,14 +254,14 @@ show_scalar(AuditShow *show, AuditConverter *converter,
 				text = JsonEncodeDateTime(NULL, datum, converter->basetype,
 										  converter->basetype == TIMESTAMPTZOID ?
 										  &utc : NULL);
-				set_string(&scalar, text, strlen(text));
+				audit_set_string(&scalar, text, strlen(text));
 			}
 			break;
 		case SHOW_TEXT:
 			{
 				text	   *string = DatumGetTextPP(datum);
 
-				set_string(&scalar, VARDATA_ANY(string),
+				audit_set_string(&scalar, VARDATA_ANY(string),
 						   VARSIZE_ANY_EXHDR(string));
 			}
 			break;
@@ -552,7 +279,7 @@ show_scalar(AuditShow *show, AuditConverter *converter,
 					break;
 				}
 				text = OutputFunctionCall(&converter->output, datum);
-				set_string(&scalar, text, strlen(text));
+				audit_set_string(&scalar, text, strlen(text));
 			}
 			break;
 	}
@@ -642,7 +369,7 @@ show_composite(AuditShow *show, AuditConverters *converters, Datum datum)
 		if (att->attisdropped)
 			continue;
 		/* the descriptor may be gone when the jsonb is written down */
-		set_string(&key, pstrdup(NameStr(att->attname)),
+		audit_set_string(&key, pstrdup(NameStr(att->attname)),
 				   strlen(NameStr(att->attname)));
 		audit_show_scalar(show, WJB_KEY, &key);
 		value = heap_getattr(&tuple, i + 1, desc, &isnull);
@@ -752,113 +479,5 @@ audit_show(AuditConverters *converters, AuditConverter *converter, Datum datum,
 	{
 		value->json.type = jbvNull;
 		value->size = 16;
-	}
-}
-
-/* SHA-256 as hexadecimal digits */
-static char *
-sha256_hex(const void *data, Size len)
-{
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char	   *hex = palloc(2 * sizeof(digest) + 1);
-
-	if (pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, data, len) < 0 ||
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute SHA-256 digest");
-	pg_cryptohash_free(ctx);
-	hex_encode((const char *) digest, sizeof(digest), hex);
-	hex[2 * sizeof(digest)] = '\0';
-	return hex;
-}
-
-/*
- * What to show of a value that is too large: of a string its beginning, as
- * much as fits into `room` bytes, otherwise null.  *bytes is the size of the
- * whole, *sha256 its digest or NULL.
- */
-void
-audit_cut(AuditConverter *converter, Datum datum, Size room,
-		  AuditValue *value, Size *bytes, char **sha256)
-{
-	Size		keep = Min(CUT_BYTES, room);
-
-	value->json.type = jbvNull;
-	*sha256 = NULL;
-	*bytes = converter->varlena ? toast_raw_datum_size(datum) - VARHDRSZ : 0;
-
-	if (converter->kind == SHOW_TEXT)
-	{
-		text	   *string = DatumGetTextPP(datum);
-		char	   *data = VARDATA_ANY(string);
-		int			len = VARSIZE_ANY_EXHDR(string);
-
-		*sha256 = sha256_hex(data, len);
-		set_string(&value->json, data,
-				   pg_mbcliplen(data, len, Min(keep, len)));
-	}
-	else if (converter->kind == SHOW_BYTEA)
-	{
-		bytea	   *string = DatumGetByteaPP(datum);
-		Size		len = VARSIZE_ANY_EXHDR(string);
-		Size		shown = Min(keep / 2, len);
-		char	   *digits = palloc(2 * shown + 3);
-
-		*sha256 = sha256_hex(VARDATA_ANY(string), len);
-		digits[0] = '\\';
-		digits[1] = 'x';
-		hex_encode(VARDATA_ANY(string), shown, digits + 2);
-		set_string(&value->json, digits, 2 * shown + 2);
-	}
-	value->size = value->json.type == jbvString ?
-		value->json.val.string.len + 16 : 16;
-}
-
-/*
- * What to show of a value that jsonb refuses for another reason than its
- * size: its text as a string, so that nothing is lost, or null if even that
- * is too long or nested so deeply that making it could fail.
- */
-void
-audit_keep_text(AuditConverter *converter, Datum datum, Size room,
-				AuditValue *value)
-{
-	char	   *string = NULL;
-	Size		len = 0;
-
-	if (converter->kind == SHOW_JSON)
-	{
-		text	   *json = DatumGetTextPP(datum);
-
-		string = VARDATA_ANY(json);
-		len = VARSIZE_ANY_EXHDR(json);
-	}
-	else if (converter->kind == SHOW_JSONB)
-	{
-		Jsonb	   *jsonb = DatumGetJsonbP(datum);
-
-		/* its text may be several times as long */
-		if (VARSIZE(jsonb) < Min(room / 8, MAX_OUTPUT_SOURCE))
-			string = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
-		len = string ? strlen(string) : 0;
-	}
-	else if (converter->varlena && value->depth <= SAFE_DEPTH &&
-			 toast_raw_datum_size(datum) < MAX_OUTPUT_SOURCE)
-	{
-		Oid			outfunc;
-		bool		varlena;
-
-		getTypeOutputInfo(converter->basetype, &outfunc, &varlena);
-		string = OidOutputFunctionCall(outfunc, datum);
-		len = strlen(string);
-	}
-
-	value->json.type = jbvNull;
-	value->size = 16;
-	if (string && len < room)
-	{
-		set_string(&value->json, string, len);
-		value->size += len;
 	}
 }
