@@ -259,7 +259,8 @@ extern Jsonb *audit_note(AuditTarget *target, const AuditNote *note);
  */
 extern CommandId audit_maker(Relation rel, HeapTuple tuple);
 extern CommandId audit_order(Relation rel, HeapTuple tuple, bool deleted,
-							 TupleTableSlot *slot);
+							 TupleTableSlot *slot, bool changed);
+extern void audit_order_xact_end(void);
 
 /* ----------
  * computed.c: virtual generated columns

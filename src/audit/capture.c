@@ -145,7 +145,7 @@ capture_insert(AuditTarget *target, Relation log, TriggerData *trigdata)
 
 	entry.op = 'I';
 	entry.command = audit_order(trigdata->tg_relation, trigdata->tg_trigtuple,
-								false, trigdata->tg_trigslot);
+								false, trigdata->tg_trigslot, false);
 	entry.key = audit_key(target, row);
 	entry.new = audit_image(target, row, NULL, &note.mishaps[AUDIT_NEW]);
 	note.has_image = true;
@@ -168,7 +168,7 @@ capture_delete(AuditTarget *target, Relation log, TriggerData *trigdata)
 
 	entry.op = 'D';
 	entry.command = audit_order(trigdata->tg_relation, trigdata->tg_trigtuple,
-								true, NULL);
+								true, NULL, false);
 	entry.key = audit_key(target, row);
 	if (target->options->mode != AUDIT_MODE_NEW)
 	{
@@ -213,7 +213,8 @@ capture_update(AuditTarget *target, Relation log, TriggerData *trigdata)
 
 	entry.op = 'U';
 	entry.command = audit_order(rel, trigdata->tg_newtuple, false,
-								key_differs ? trigdata->tg_newslot : NULL);
+								key_differs ? trigdata->tg_newslot : NULL,
+								key_differs);
 	entry.key = audit_key(target, old);
 	if (mode != AUDIT_MODE_NEW)
 		entry.old = audit_image(target, old, note.shown,
@@ -298,15 +299,11 @@ is_covered(Relation rel)
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
 		Oid			below = lfirst_oid(lc);
-		Relation	belowrel;
 
-		if (below == relid || list_member_oid(truncation.fired, below))
-			continue;
-		/* TRUNCATE ONLY leaves them alone */
-		belowrel = relation_open(below, AccessShareLock);
-		if (CheckRelationLockedByMe(belowrel, AccessExclusiveLock, false))
+		/* TRUNCATE ONLY leaves them alone, and does not lock them */
+		if (below != relid && !list_member_oid(truncation.fired, below) &&
+			plinth_relation_is_locked(below, AccessExclusiveLock))
 			truncation.covered = lappend_oid(truncation.covered, below);
-		relation_close(belowrel, NoLock);
 	}
 	MemoryContextSwitchTo(old);
 	return covered;
@@ -388,6 +385,7 @@ at_xact_event(XactEvent event, void *arg)
 			truncation.covered = NIL;
 			truncation.fired = NIL;
 			truncation.command = InvalidCommandId;
+			audit_order_xact_end();
 			audit_target_xact_end();
 			break;
 		default:

@@ -234,7 +234,7 @@ make_log(Examination *exam)
 	AclResult	aclresult;
 
 	plinth_split_name(exam->options->log, &nspname, &relname);
-	nspid = get_namespace_oid(nspname, false);
+	nspid = plinth_hold_schema(nspname);
 	aclresult = plinth_schema_aclcheck(nspid, GetUserId(), ACL_CREATE);
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_SCHEMA, nspname);
@@ -265,7 +265,10 @@ take_over(Examination *exam, Oid logid)
 
 	/* whoever could still change it must not do so between look and deed */
 	if (exam->mend)
+	{
 		LockRelationOid(logid, AccessExclusiveLock);
+		plinth_hold_name(logid);
+	}
 	unsafe = audit_log_unsafe(logid);
 	if (unsafe)
 	{
@@ -287,7 +290,7 @@ take_over(Examination *exam, Oid logid)
 							   GetUserNameFromId(audit_owner(), false))))
 		return;
 	plinth_become(&self, audit_owner());
-	plinth_sql("ALTER TABLE %s OWNER TO %s", object,
+	plinth_sql("ALTER TABLE %s OWNER TO %s", plinth_relation_name(logid),
 			   quote_identifier(GetUserNameFromId(audit_owner(), false)));
 	plinth_restore_identity(&self);
 	CommandCounterIncrement();
@@ -363,6 +366,8 @@ examine_log(Examination *exam)
 						 psprintf("log has been altered: %s", misfit),
 						 "put the altered log aside and made a new one"))
 		{
+			LockRelationOid(logid, AccessExclusiveLock);
+			plinth_hold_name(logid);
 			plinth_become(&self, audit_owner());
 			set_aside(logid);
 			plinth_restore_identity(&self);
@@ -382,8 +387,11 @@ examine_log(Examination *exam)
 		mend_problem(exam, object, "log has no primary key (audit_id)",
 					 "added the primary key"))
 	{
+		LockRelationOid(logid, AccessExclusiveLock);
+		plinth_hold_name(logid);
 		plinth_become(&self, audit_owner());
-		plinth_sql("ALTER TABLE %s ADD PRIMARY KEY (audit_id)", object);
+		plinth_sql("ALTER TABLE %s ADD PRIMARY KEY (audit_id)",
+				   plinth_relation_name(logid));
 		plinth_restore_identity(&self);
 	}
 	unprotected = audit_log_unprotected(logid, exam->root);

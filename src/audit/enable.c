@@ -358,7 +358,7 @@ provide_log(FunctionCallInfo fcinfo, Oid relid, AuditOptions *options)
 	PlinthIdentity self;
 
 	log_place(fcinfo, relid, &nspname, &relname);
-	nspid = get_namespace_oid(nspname, false);
+	nspid = plinth_hold_schema(nspname);
 	aclresult = plinth_schema_aclcheck(nspid, GetUserId(), ACL_CREATE);
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_SCHEMA, nspname);
@@ -539,6 +539,10 @@ plinth_audit_disable(PG_FUNCTION_ARGS)
 
 	audit_triggers_drop(relid);
 	if (drop_log && OidIsValid(logid))
+	{
+		LockRelationOid(logid, AccessExclusiveLock);
+		plinth_hold_name(logid);
 		plinth_sql("DROP TABLE %s", plinth_relation_name(logid));
+	}
 	PG_RETURN_VOID();
 }

@@ -353,6 +353,7 @@ Oid
 audit_log_make(Oid target, const char *nspname, const char *relname)
 {
 	const char *name = plinth_quote_name(nspname, relname);
+	Oid			nspid = plinth_hold_schema(nspname);
 	StringInfoData columns;
 
 	initStringInfo(&columns);
@@ -362,7 +363,7 @@ audit_log_make(Oid target, const char *nspname, const char *relname)
 			   quote_literal_cstr(psprintf("Audit log of %s",
 										   plinth_relation_name(target))));
 	COMMENT_COLUMNS(name, log_columns, LOG_NCOLUMNS);
-	return get_relname_relid(relname, get_namespace_oid(nspname, false));
+	return get_relname_relid(relname, nspid);
 }
 
 /* plinth_audit.transaction; InvalidOid if it is not there. */

@@ -8,13 +8,15 @@
  * function in the statement, which runs between two of them.  Neither the
  * order of recording nor the id of the command alone tells what came first.
  *
- * The rows do.  A row version that this transaction has already replaced or
- * deleted by command d was made before d.  One that is still alive was made
- * after every command that has removed another version of the same key.  So a
- * change gets as its command_id the command after which it took place, as far
- * as that matters for the row, and (command_id, audit_id) is the true order
- * of the changes of every key.  Only changes that are recorded late, with
- * other commands in between, are looked at; the others cost nothing.
+ * The rows do.  A row version with a certain key was made after every command
+ * that has removed another version of that key, except those that came after
+ * its own removal.  So a change that makes a new key gets as its command_id
+ * the last of these commands if that is later than its own: the earliest place
+ * that the key allows.  Then (command_id, audit_id) is the true order of the
+ * changes of every key.
+ *
+ * Only where a removal was recorded that is later than the change is there
+ * anything to look for, so all others cost nothing.
  *
  * All is read from the heap, where an aborted subtransaction has left its
  * marks, so nothing is kept in memory.
@@ -34,6 +36,27 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+
+/*
+ * The latest command of this transaction that removed a key, as far as was
+ * recorded, on any table.  One of an aborted subtransaction makes us look in
+ * vain, no more.
+ */
+static CommandId last_removal = 0;
+static bool any_removal = false;
+
+static void
+note_removal(CommandId command)
+{
+	last_removal = any_removal ? Max(last_removal, command) : command;
+	any_removal = true;
+}
+
+void
+audit_order_xact_end(void)
+{
+	any_removal = false;
+}
 
 /* The command that made this row version. */
 CommandId
@@ -112,11 +135,12 @@ make_scan_keys(Relation index, TupleTableSlot *slot, ScanKey keys)
 }
 
 /*
- * The last command later than `command` that removed another version with the
- * key of this one; `command` if there is none.
+ * The last command later than `command` and before `bound` that removed
+ * another version with the key of this one; `command` if there is none.
  */
 static CommandId
-last_remover_of_key(Relation rel, TupleTableSlot *slot, CommandId command)
+last_remover_of_key(Relation rel, TupleTableSlot *slot, CommandId command,
+					CommandId bound)
 {
 	Oid			indexid = primary_index(rel);
 	Relation	index;
@@ -144,6 +168,7 @@ last_remover_of_key(Relation rel, TupleTableSlot *slot, CommandId command)
 
 			CHECK_FOR_INTERRUPTS();
 			if (removed != InvalidCommandId && removed > last &&
+				removed < bound &&
 				!ItemPointerEquals(&found->tts_tid, &slot->tts_tid))
 				last = removed;
 			if (should_free)
@@ -159,30 +184,39 @@ last_remover_of_key(Relation rel, TupleTableSlot *slot, CommandId command)
 /*
  * command_id of a change.  `tuple` is the version that it made, or for a
  * deletion the one that it removed; `slot` holds the version made if its key
- * is new, otherwise NULL.
+ * is new, otherwise NULL, and `changed` says that it took the place of another
+ * key.
  */
 CommandId
-audit_order(Relation rel, HeapTuple tuple, bool deleted, TupleTableSlot *slot)
+audit_order(Relation rel, HeapTuple tuple, bool deleted, TupleTableSlot *slot,
+			bool changed)
 {
 	CommandId	command;
-	CommandId	removed;
 
 	if (rel->rd_tableam != GetHeapamTableAmRoutine())
 		return audit_maker(rel, tuple);
 	if (deleted)
 	{
-		removed = remover(tuple);
-		return removed == InvalidCommandId ? GetCurrentCommandId(false) :
-			removed;
+		command = remover(tuple);
+		if (command == InvalidCommandId)
+			command = GetCurrentCommandId(false);
+		note_removal(command);
+		return command;
 	}
 
 	command = audit_maker(rel, tuple);
-	if (command >= GetCurrentCommandId(false))
-		return command;			/* nothing has come in between */
-	removed = remover(tuple);
-	if (removed != InvalidCommandId)
-		return Max(command, removed - 1);
-	if (slot)
-		return last_remover_of_key(rel, slot, command);
+	if (slot == NULL)
+		return command;
+	if (any_removal && last_removal > command)
+	{
+		CommandId	place = last_remover_of_key(rel, slot, command,
+												remover(tuple));
+
+		if (changed)
+			note_removal(command);
+		return place;
+	}
+	if (changed)
+		note_removal(command);
 	return command;
 }

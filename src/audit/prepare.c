@@ -82,11 +82,12 @@ before_schema_moves(Oid nspid)
 {
 	ListCell   *lc;
 
-	if (!OidIsValid(nspid) || !OidIsValid(audit_guard_function()) ||
-		!plinth_owns_schema(nspid, GetUserId()))
+	if (!OidIsValid(nspid) || !plinth_owns_schema(nspid, GetUserId()))
 		return;
 	foreach(lc, audit_logs_in(nspid))
 		before_log_moves(lfirst_oid(lc));
+	/* see plinth_hold_schema() */
+	LockDatabaseObject(NamespaceRelationId, nspid, 0, AccessExclusiveLock);
 }
 
 /*

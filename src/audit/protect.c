@@ -194,6 +194,8 @@ audit_sequence_is_open(Oid logid)
 void
 audit_sequence_close(Oid logid)
 {
+	LockRelationOid(logid, ShareUpdateExclusiveLock);
+	plinth_hold_name(logid);
 	revoke_foreign(sequence_of(logid), false);
 }
 
@@ -256,11 +258,19 @@ audit_log_protect(Oid logid, Oid table, bool fresh)
 {
 	Oid			reader = OidIsValid(table) ? plinth_relation_owner(table) :
 		InvalidOid;
-	const char *name = plinth_relation_name(logid);
-	PlinthTrigger *guard = audit_log_guard(logid);
-	const char *former = guard ? audit_guard_arg(guard, "reader") : NULL;
-	Oid			seqid = sequence_of(logid);
-	List	   *args = list_make1(psprintf("log=%s", name));
+	const char *name;
+	PlinthTrigger *guard;
+	const char *former;
+	Oid			seqid;
+	List	   *args;
+
+	LockRelationOid(logid, ShareUpdateExclusiveLock);
+	plinth_hold_name(logid);
+	name = plinth_relation_name(logid);
+	guard = audit_log_guard(logid);
+	former = guard ? audit_guard_arg(guard, "reader") : NULL;
+	seqid = sequence_of(logid);
+	args = list_make1(psprintf("log=%s", name));
 
 	revoke_foreign(logid, fresh);
 	change_reader(logid, "TABLE", reader, former);
@@ -287,6 +297,8 @@ audit_log_protect(Oid logid, Oid table, bool fresh)
 				   " FOR EACH STATEMENT EXECUTE FUNCTION " AUDIT_SCHEMA ".guard()",
 				   name);
 		guard = audit_log_guard(logid);
+		if (guard == NULL)
+			elog(ERROR, "guard trigger of relation %u is missing", logid);
 	}
 	plinth_set_trigger_args(guard->oid, args);
 	if (guard->enabled != TRIGGER_FIRES_ALWAYS)

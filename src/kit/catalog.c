@@ -12,10 +12,12 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -79,6 +81,51 @@ bool
 plinth_table_persists(Oid relid)
 {
 	return get_rel_persistence(relid) != RELPERSISTENCE_TEMP;
+}
+
+/*
+ * Keep a schema's name as it is until the end of the transaction, and return
+ * its OID.  Statements go by name, and those that run as another role must not
+ * be sent to another relation by renaming schemas under them.  Works together
+ * with an event trigger that takes AccessExclusiveLock on a schema before it
+ * is renamed.
+ */
+Oid
+plinth_hold_schema(const char *nspname)
+{
+	for (;;)
+	{
+		Oid			nspid = get_namespace_oid(nspname, false);
+
+		LockDatabaseObject(NamespaceRelationId, nspid, 0, AccessShareLock);
+		if (get_namespace_oid(nspname, true) == nspid)
+			return nspid;
+		UnlockDatabaseObject(NamespaceRelationId, nspid, 0, AccessShareLock);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * The same for the name of a relation, on which the caller holds a lock that
+ * keeps it from being renamed.
+ */
+void
+plinth_hold_name(Oid relid)
+{
+	for (;;)
+	{
+		Oid			nspid = get_rel_namespace(relid);
+
+		if (!OidIsValid(nspid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("relation with OID %u does not exist", relid)));
+		LockDatabaseObject(NamespaceRelationId, nspid, 0, AccessShareLock);
+		if (get_rel_namespace(relid) == nspid)
+			return;
+		UnlockDatabaseObject(NamespaceRelationId, nspid, 0, AccessShareLock);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* Copy what we need of a pg_trigger row. */

@@ -43,6 +43,8 @@ extern List *plinth_relation_triggers(Oid relid);
 extern List *plinth_function_triggers(Oid funcid);
 extern void plinth_set_trigger_args(Oid tgoid, List *args);
 extern bool plinth_table_persists(Oid relid);
+extern void plinth_hold_name(Oid relid);
+extern Oid	plinth_hold_schema(const char *nspname);
 
 extern void plinth_become(PlinthIdentity *saved, Oid userid);
 extern void plinth_restore_identity(const PlinthIdentity *saved);

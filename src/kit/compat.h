@@ -28,6 +28,8 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
 
@@ -71,6 +73,20 @@ plinth_index_beginscan(Relation rel, Relation index, Snapshot snapshot,
 	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
 #else
 	return index_beginscan(rel, index, snapshot, nkeys, 0);
+#endif
+}
+
+/* 17 added orstronger to LockHeldByMe; goes with 16. */
+static inline bool
+plinth_relation_is_locked(Oid relid, LOCKMODE lockmode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(&tag, lockmode, false);
+#else
+	return LockHeldByMe(&tag, lockmode);
 #endif
 }
 

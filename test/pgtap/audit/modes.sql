@@ -159,7 +159,7 @@ SELECT is_empty($$ SELECT 1 FROM i_audit l WHERE l::text LIKE '%never in the log
 
 CREATE TABLE m (id int PRIMARY KEY, secret text, pin int, j json, open text);
 SELECT plinth_audit.enable('m', mask => '{secret,pin,j}') IS NULL AS ignored \gset
-INSERT INTO m VALUES (1, 's3cr3t one', 4711, '{"x": "s3cr3t"}', 'o'), (2, NULL, NULL, NULL, 'o');
+INSERT INTO m VALUES (1, 's3cr3t one', 1471147114, '{"x": "s3cr3t"}', 'o'), (2, NULL, NULL, NULL, 'o');
 SELECT says('m_audit', ARRAY['I {"id": 1} - {"j": "***", "id": 1, "pin": "***", "open": "o", "secret": "***"} {"masked": ["j", "pin", "secret"]}', 'I {"id": 2} - {"j": "***", "id": 2, "pin": "***", "open": "o", "secret": "***"} {"masked": ["j", "pin", "secret"]}'],
 	'a masked column keeps its name, shows ***, also for NULL, and is named in note');
 UPDATE m SET secret = 's3cr3t two' WHERE id = 1;
@@ -179,7 +179,7 @@ SELECT says('m_audit', ARRAY['U {"id": 1} - {"j": "***", "id": 5, "pin": "***", 
 SELECT plinth_audit.alter('m', mode => 'full') IS NULL AS ignored \gset
 CREATE FUNCTION m_all(n int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	INSERT INTO m (id, secret, pin, j) VALUES (n, 's3cr3t', 4711, '{"s3cr3t": "s3cr3t\u0000"}'), (n + 1, repeat('s3cr3t', 100000), 4711, '[1e1000000, "s3cr3t"]');
+	INSERT INTO m (id, secret, pin, j) VALUES (n, 's3cr3t', 1471147114, '{"s3cr3t": "s3cr3t\u0000"}'), (n + 1, repeat('s3cr3t', 100000), 1471147114, '[1e1000000, "s3cr3t"]');
 	UPDATE m SET secret = secret || ' s3cr3t' WHERE id = n;
 	UPDATE m SET id = -id WHERE id = n;
 	INSERT INTO m (id, secret) VALUES (n + 1, 's3cr3t') ON CONFLICT (id) DO UPDATE SET secret = excluded.secret;
@@ -219,8 +219,8 @@ SELECT is((SELECT new_data ->> 'secret, pin' FROM m_audit WHERE row_key = '{"id"
 ALTER TABLE m ALTER COLUMN pin TYPE text USING 's3cr3t' || pin;
 INSERT INTO m (id, pin) VALUES (11, 's3cr3t eleven');
 SELECT is((SELECT new_data ->> 'pin' FROM m_audit WHERE row_key = '{"id": 11}'), '***', 'a masked column that changes its type stays masked');
-SELECT is_empty($$ SELECT l::text FROM m_audit l WHERE l::text ~ 's3cr3t|4711' $$, 'a masked value is nowhere in the log');
-SELECT is_empty($$ SELECT l::text FROM plinth_audit.transaction l WHERE l::text ~ 's3cr3t|4711' $$, 'nor in the table of transactions');
+SELECT is_empty($$ SELECT l::text FROM m_audit l WHERE l::text ~ 's3cr3t|1471147114' $$, 'a masked value is nowhere in the log');
+SELECT is_empty($$ SELECT l::text FROM plinth_audit.transaction l WHERE l::text ~ 's3cr3t|1471147114' $$, 'nor in the table of transactions');
 ALTER TABLE m DROP COLUMN pin;
 SELECT is((SELECT array_agg(x ORDER BY x) FROM plinth_audit.status, unnest(mask) x WHERE target = 'm'::regclass), ARRAY['j', 'secret, pin']::name[], 'a masked column that is dropped leaves the options');
 ALTER TABLE m ADD COLUMN pin int;

@@ -3,7 +3,7 @@
 \set VERBOSITY terse
 SET client_min_messages = error;
 CREATE EXTENSION plinth_audit;
-SELECT plan(13);
+SELECT plan(14);
 
 -- The log in the documented order: op, key and value.
 CREATE FUNCTION story(log regclass) RETURNS text LANGUAGE plpgsql AS $$
@@ -68,13 +68,31 @@ CREATE TRIGGER a_bump AFTER INSERT OR UPDATE ON o FOR EACH ROW EXECUTE FUNCTION 
 TRUNCATE o;
 DELETE FROM o_audit;
 INSERT INTO o VALUES (1, 'a'), (2, 'b');
-SELECT is(story('o_audit'), 'I 1 > 1 a, U 1 a > 1 a+, U 1 a+ > 1 a++, U 1 a++ > 1 a+++, I 2 > 2 b, U 2 b > 2 b+, U 2 b+ > 2 b++, U 2 b++ > 2 b+++', 'AFTER INSERT that updates the row, and again');
+SELECT is(story('o_audit'), 'I 1 > 1 a, I 2 > 2 b, U 1 a > 1 a+, U 1 a+ > 1 a++, U 1 a++ > 1 a+++, U 2 b > 2 b+, U 2 b+ > 2 b++, U 2 b++ > 2 b+++', 'AFTER INSERT that updates the row, and again');
 CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO o VALUES (old.id, 'back'); RETURN NULL; END $$;
 CREATE TRIGGER a_again AFTER DELETE ON o FOR EACH ROW EXECUTE FUNCTION again();
 DELETE FROM o;
 SELECT is(story('o_audit'), 'D 1 a+++, D 2 b+++, I 1 > 1 back, I 2 > 2 back', 'AFTER DELETE that puts a row in its place');
 DROP TRIGGER a_again ON o;
 DROP TRIGGER a_bump ON o;
+
+-- An AFTER trigger that fires before ours and takes the key that the row has just given up.
+CREATE FUNCTION tombstone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	IF old.id <> new.id THEN
+		INSERT INTO o VALUES (old.id, 'tombstone');
+		UPDATE o SET v = 'moved' WHERE id = new.id;
+	END IF;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER a_tombstone AFTER UPDATE ON o FOR EACH ROW EXECUTE FUNCTION tombstone();
+TRUNCATE o;
+INSERT INTO o VALUES (1, 'a');
+DELETE FROM o_audit;
+UPDATE o SET id = 101 WHERE id = 1;
+SELECT is(story('o_audit'), 'U 1 a > 101 a, I 1 > 1 tombstone, U 101 a > 101 moved', 'AFTER UPDATE that inserts under the old key');
+DROP TRIGGER a_tombstone ON o;
+TRUNCATE o;
+DELETE FROM o_audit;
 
 -- Both at once, on a partitioned table, across a move.
 CREATE TABLE m (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
