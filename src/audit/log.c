@@ -47,7 +47,7 @@ static const struct
 	{"transaction_id", XID8OID, "xid8 NOT NULL",
 	"Transaction; see plinth_audit.transaction"},
 	{"command_id", INT4OID, "integer NOT NULL",
-	"Command within the transaction that made the change"},
+	"Place of the change among the commands of its transaction"},
 	{"row_key", JSONBOID, "jsonb",
 	"Primary key of the row, for U before the update"},
 	{"old_data", JSONBOID, "jsonb",
@@ -288,7 +288,7 @@ foreign_column(Oid relid)
 		why = "It has another access method than heap.";
 	if (why == NULL && OidIsValid(log->rd_rel->reloftype))
 		why = "It is a typed table.";
-	relation_close(log, NoLock);
+	relation_close(log, AccessShareLock);
 	return why;
 }
 

@@ -18,8 +18,8 @@
  * Only where a removal was recorded that is later than the change is there
  * anything to look for, so all others cost nothing.
  *
- * All is read from the heap, where an aborted subtransaction has left its
- * marks, so nothing is kept in memory.
+ * What came when is read from the heap, where an aborted subtransaction has
+ * left its marks; only the number of the latest removal is kept in memory.
  *
  * Copyright (c) 2026, plinth contributors
  */
