@@ -72,7 +72,7 @@ is($node->safe_psql('postgres', 'SELECT * FROM disagreements() LIMIT 5'), '',
 # An exception handler that catches the cancel and goes on.
 my $timeout = int(1000 * $duration / 2) + 1;
 $node->safe_psql('postgres', qq{
-	CREATE FUNCTION stubborn() RETURNS text LANGUAGE plpgsql AS \$\$
+	CREATE FUNCTION insistent() RETURNS text LANGUAGE plpgsql AS \$\$
 		BEGIN
 			UPDATE stock SET v = v + 1 WHERE id > 49990;
 			BEGIN
@@ -84,7 +84,7 @@ $node->safe_psql('postgres', qq{
 			END;
 			RETURN 'done';
 		END\$\$});
-is($node->safe_psql('postgres', "SET statement_timeout = $timeout; SELECT stubborn()"), 'cancelled',
+is($node->safe_psql('postgres', "SET statement_timeout = $timeout; SELECT insistent()"), 'cancelled',
 	'a caught cancel');
 is($node->safe_psql('postgres', 'SELECT * FROM disagreements() LIMIT 5'), '', 'a caught cancel: log and table agree');
 
