@@ -2,8 +2,9 @@
 # Build, install and start in a workspace, for everything but the test suite:
 # plain flags, as a user would build it.
 
-# workspace_server PG_CONFIG: builds and installs the tree in $work/src into a
-# private copy of the server and starts a cluster.  Sets bin and pg_config.
+# workspace_server PG_CONFIG [CONF]: builds and installs the tree in $work/src
+# into a private copy of the server and starts a cluster, with the settings in
+# CONF or else those of the tests.  Sets bin and pg_config.
 workspace_server() {
 	mkdir -p "$work"/{tmp,log}
 	pg_config=$(private_server "$1" "$work/pg")
@@ -14,5 +15,5 @@ workspace_server() {
 		say "the build failed" >&2
 		return 1
 	fi
-	start_cluster "$bin" "$work/data" "$work/sock" "$work/log/server.log" "$work/src/test/conf/postgresql.conf"
+	start_cluster "$bin" "$work/data" "$work/sock" "$work/log/server.log" "${2:-$work/src/test/conf/postgresql.conf}"
 }

@@ -103,12 +103,12 @@ need_root_for_chroot() {
 		return
 	fi
 	command -v sudo >/dev/null ||
-		die "PostgreSQL $major is not installed here; testing on it makes a chroot, which needs root (and there is no sudo)"
-	say "PostgreSQL $major is not installed here; testing on it in a chroot, which needs root: calling sudo"
-	exec sudo -- env PLINTH_CACHE="$cache" "$root/script/test" "$@"
+		die "PostgreSQL $major is not installed here; running it makes a chroot, which needs root (and there is no sudo)"
+	say "PostgreSQL $major is not installed here; running it in a chroot, which needs root: calling sudo"
+	exec sudo -- env PLINTH_CACHE="$cache" "$root/script/$(basename "$0")" "$@"
 }
 
-# chroot_open MAJOR ARGUMENTS_OF_SCRIPT_TEST...: sets chroot_dir.
+# chroot_open MAJOR ARGUMENTS_OF_THE_SCRIPT...: sets chroot_dir.
 chroot_open() {
 	local major=$1 release
 	shift

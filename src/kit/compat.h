@@ -97,6 +97,13 @@ plinth_relation_is_locked(Oid relid, LOCKMODE lockmode)
 #define PLINTH_SET_SEQ_LOCATOR(xlrec, rel) ((xlrec).node = (rel)->rd_node)
 #endif
 
+/* The subtransaction that gave a relation its file; renamed in 16, goes with 15. */
+#if PG_VERSION_NUM >= 160000
+#define PLINTH_NEW_FILE_SUBID(rel) ((rel)->rd_newRelfilelocatorSubid)
+#else
+#define PLINTH_NEW_FILE_SUBID(rel) ((rel)->rd_newRelfilenodeSubid)
+#endif
+
 /* getIdentitySequence takes the relation itself since 17; goes with 16. */
 static inline Oid
 plinth_identity_sequence(Relation rel, AttrNumber attnum)

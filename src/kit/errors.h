@@ -15,4 +15,7 @@
 /* An audit log was about to be written, emptied or dropped by hand. */
 #define ERRCODE_PLINTH_LOG_PROTECTED MAKE_SQLSTATE('P','X','0','0','1')
 
+/* A closure table was about to be changed by hand. */
+#define ERRCODE_PLINTH_CLOSURE_DERIVED MAKE_SQLSTATE('P','X','0','0','2')
+
 #endif							/* PLINTH_ERRORS_H */

@@ -1,0 +1,237 @@
+/*
+ * src/closure/change.c
+ *		Which nodes have changed, and which roots that concerns.
+ *
+ * A touched node has changed if it came, went, or has another parent.
+ *
+ * Nodes may be drawn in that the statement did not touch: the children of a
+ * node that went, and a parent that is in the table but not yet in the
+ * closure, because the statement that inserts it is still running and this
+ * one is nested in it.  What is touched twice is right twice.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "closure/closure.h"
+
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+static void
+missing_parent(Hierarchy *h, ClosureNode *node)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("node %s of hierarchy \"%s\" has parent %s, which does not exist",
+					closure_key_text(h, node->key), get_rel_name(h->relid),
+					closure_key_text(h, node->parent->key)),
+			 errhint("Insert the parent first or in the same statement."),
+			 closure_errtable(h)));
+}
+
+/*
+ * Put the parents of nodes in their place, each of them once, and only those
+ * whose ancestors are not known.  Returns how many are left.
+ */
+static int
+distinct_parents(ClosureNode **set, int n)
+{
+	int			distinct = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		ClosureNode *parent = set[i]->parent;
+
+		if (parent->have_ancestors)
+			continue;
+		parent->have_ancestors = true;
+		set[distinct++] = parent;
+	}
+	return distinct;
+}
+
+/* Children of nodes that went will find no parent, or have another. */
+static void
+touch_children_of_gone(ClosureNodes *nodes)
+{
+	ClosureNode **set;
+	int			n;
+
+	CLOSURE_SELECT(nodes, set, n, node->touched && !node->present &&
+				 node->known && !node->have_descendants);
+	closure_read_links(nodes, CQ_DESCENDANTS, set, n);
+	for (int i = 0; i < n; i++)
+	{
+		ClosureLinks *below = &set[i]->fate->descendants;
+
+		for (int j = 0; j < below->n; j++)
+		{
+			if (below->links[j].depth == 1)
+				below->links[j].node->touched = true;
+		}
+	}
+	pfree(set);
+}
+
+/* Where parents may be missing, a node that comes may have children already. */
+static void
+touch_waiting_children(ClosureNodes *nodes)
+{
+	ClosureNode **set;
+	int			n;
+
+	CLOSURE_SELECT(nodes, set, n, node->touched && node->present &&
+				 !node->known && !node->have_descendants);
+	closure_read_links(nodes, CQ_CHILDREN, set, n);
+	for (int i = 0; i < n; i++)
+		set[i]->have_descendants = true;
+	pfree(set);
+}
+
+/*
+ * Find out about all touched nodes, drawing in others until nothing is left
+ * to ask.
+ */
+void
+closure_find_changes(ClosurePlan *plan)
+{
+	ClosureNodes *nodes = plan->nodes;
+	Hierarchy  *h = plan->h;
+	bool		late = h->options->orphan_roots || h->deferred_parent;
+
+	for (;;)
+	{
+		ClosureNode **set;
+		int			n;
+
+		CHECK_FOR_INTERRUPTS();
+		CLOSURE_SELECT(nodes, set, n, node->touched && !node->stated);
+		if (n == 0)
+			break;
+		closure_read_states(nodes, set, n);
+		for (int i = 0; i < n; i++)
+		{
+			ClosureNode *node = set[i];
+
+			node->changed = node->present != node->known ||
+				(node->present && node->parent != node->fate->old_parent);
+		}
+		pfree(set);
+		touch_children_of_gone(nodes);
+		if (late)
+			touch_waiting_children(nodes);
+
+		/* parents that nobody has touched: are they in the closure? */
+		CLOSURE_SELECT(nodes, set, n, node->changed && node->present &&
+					 node->parent && !node->parent->touched &&
+					 !node->parent->have_ancestors);
+		n = distinct_parents(set, n);
+		closure_read_links(nodes, CQ_ANCESTORS, set, n);
+		for (int i = 0; i < n; i++)
+		{
+			if (!set[i]->known)
+				set[i]->touched = true;
+		}
+		pfree(set);
+	}
+
+	for (int i = 0; i < nodes->n; i++)
+	{
+		ClosureNode *node = nodes->all[i];
+
+		if (!node->stated || !node->present)
+			continue;
+		if (!node->known)
+			plan->gaps = lappend(plan->gaps, node);
+		if (node->parent == NULL || !node->parent->stated ||
+			node->parent->present)
+			continue;
+		if (!late)
+			missing_parent(h, node);
+		plan->gaps = lappend(plan->gaps, node->parent);
+		plan->waiting = lappend(plan->waiting, node);
+		node->parent = NULL;
+		node->changed = !node->known || node->fate->old_parent != NULL;
+	}
+}
+
+/* The root of a node in the closure: its farthest ancestor, or itself. */
+ClosureNode *
+closure_old_root(ClosureNode *node)
+{
+	int			depth = 0;
+	ClosureNode *root = node;
+
+	for (int i = 0; i < node->fate->ancestors.n; i++)
+	{
+		ClosureLink *link = &node->fate->ancestors.links[i];
+
+		if (link->depth > depth)
+		{
+			depth = link->depth;
+			root = link->node;
+		}
+	}
+	return root;
+}
+
+static void
+need_lock(ClosurePlan *plan, ClosureNode *root, int lock)
+{
+	ClosureFate *fate = closure_fate(root);
+
+	if (fate->lock == LOCK_NONE)
+		plan->roots = lappend(plan->roots, root);
+	fate->lock = Max(fate->lock, lock);
+}
+
+/*
+ * The roots whose self rows have to be locked: those of the trees, as they
+ * were, that changed nodes are in or go to.  Who only adds leaves shares the
+ * root with others; who changes what is below or above other nodes does not.
+ * A node that goes below a new one goes where that one does.
+ */
+void
+closure_find_roots(ClosurePlan *plan)
+{
+	ClosureNodes *nodes = plan->nodes;
+	ClosureNode **set;
+	int			n;
+
+	CLOSURE_SELECT(nodes, set, n, node->changed && node->known &&
+				 !node->have_ancestors);
+	closure_read_links(nodes, CQ_ANCESTORS, set, n);
+	pfree(set);
+	/* parents that were touched */
+	CLOSURE_SELECT(nodes, set, n, node->changed && node->present &&
+				 node->parent && node->parent->known &&
+				 !node->parent->have_ancestors);
+	n = distinct_parents(set, n);
+	closure_read_links(nodes, CQ_ANCESTORS, set, n);
+	pfree(set);
+
+	for (int i = 0; i < nodes->n; i++)
+	{
+		ClosureNode *node = nodes->all[i];
+		ClosureNode *up = node->parent;
+		int			steps = 0;
+
+		if (!node->changed)
+			continue;
+		if (node->known)
+			need_lock(plan, closure_old_root(node), LOCK_UPDATE);
+		if (!node->present)
+			continue;
+		if (!node->known)
+		{
+			if (up && up->known)
+				need_lock(plan, closure_old_root(up), LOCK_SHARE);
+			continue;
+		}
+		/* new nodes on the way may go round in a circle */
+		while (up && !up->known && steps++ < nodes->n)
+			up = up->parent;
+		if (up && up->known)
+			need_lock(plan, closure_old_root(up), LOCK_UPDATE);
+	}
+}

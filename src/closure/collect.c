@@ -1,0 +1,489 @@
+/*
+ * src/closure/collect.c
+ *		The triggers: remember what was touched, then bring it up to date.
+ *
+ * The row triggers only remember keys.  When the statement has ended, its
+ * statement trigger reads the table as it has become: the order in which rows
+ * were changed, and what other triggers have done to them since, does not
+ * matter.  Where no statement trigger fires, the rows wait for the next one,
+ * or for the end of the transaction, which does not come without them.
+ *
+ * A node whose parent is missing because a deferred foreign key lets it be is
+ * remembered once more, for the end of the transaction: the key has found the
+ * parent by then, and locked it.
+ *
+ * What is remembered belongs to the subtransaction that was running and dies
+ * with it.  Ids of subtransactions only grow, so what an aborted one has left
+ * is at the end.
+ *
+ * Copyright (c) 2026, plinth contributors
+ */
+#include "closure/closure.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "kit/errors.h"
+
+PLINTH_FUNCTION(plinth_closure_collect);
+PLINTH_FUNCTION(plinth_closure_apply);
+PLINTH_FUNCTION(plinth_closure_guard);
+
+int			closure_writing = 0;
+
+/* The touched nodes of one hierarchy. */
+typedef struct Pending
+{
+	Oid			relid;
+	bool		late;			/* not before the transaction ends */
+	MemoryContext context;		/* of the keys */
+	int			nkeys;			/* Datums of one key */
+	Datum	   *keys;
+	SubTransactionId *subids;
+	int			n;
+	int			max;
+} Pending;
+
+static List *pending = NIL;		/* of Pending, in TopTransactionContext */
+
+/* Where the columns are in each relation, by its OID. */
+static HTAB *sources = NULL;
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	ClosureSource *source;
+
+	hash_seq_init(&status, sources);
+	while ((source = hash_seq_search(&status)) != NULL)
+	{
+		if (!OidIsValid(relid) || relid == source->relid ||
+			relid == source->rootid)
+			source->valid = false;
+	}
+}
+
+/* Where key and parent are in the relation that a trigger is on. */
+static ClosureSource *
+find_source(Relation rel, Trigger *trigger)
+{
+	Oid			relid = RelationGetRelid(rel);
+	ClosureSource *source;
+	ClosureSource made = {0};
+	ClosureOptions *options;
+	int			i = 0;
+	ListCell   *lc;
+
+	source = hash_search(sources, &relid, HASH_FIND, NULL);
+	if (source && source->valid)
+		return source;
+
+	options = closure_options_parse(trigger->tgnargs, trigger->tgargs);
+	made.relid = relid;
+	made.rootid = closure_root(relid);
+	made.valid = true;
+	foreach(lc, options->key)
+	{
+		made.key[i] = get_attnum(relid, lfirst(lc));
+		made.parent[i] = get_attnum(relid, list_nth(options->parent, i));
+		if (made.key[i] <= 0 || made.parent[i] <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("hierarchy \"%s\" has lost its column \"%s\" or \"%s\"",
+							RelationGetRelationName(rel), (char *) lfirst(lc),
+							(char *) list_nth(options->parent, i)),
+					 errhint("Run plinth_closure.disable() and plinth_closure.enable() again."),
+					 errtable(rel)));
+		i++;
+	}
+	source = hash_search(sources, &relid, HASH_ENTER, NULL);
+	*source = made;
+	return source;
+}
+
+/* What is waiting for a hierarchy; made if asked for. */
+static Pending *
+find_pending(Oid relid, bool late, bool make)
+{
+	MemoryContext old;
+	Pending    *found;
+	ListCell   *lc;
+
+	foreach(lc, pending)
+	{
+		Pending    *p = lfirst(lc);
+
+		if (p->relid == relid && p->late == late)
+			return p;
+	}
+	if (!make)
+		return NULL;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	found = palloc0(sizeof(Pending));
+	found->relid = relid;
+	found->late = late;
+	found->context = AllocSetContextCreate(TopTransactionContext,
+										   "plinth_closure pending",
+										   ALLOCSET_DEFAULT_SIZES);
+	pending = lappend(pending, found);
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+/* Append a key. */
+static void
+append_key(Pending *to, Hierarchy *h, const Datum *key)
+{
+	MemoryContext old = MemoryContextSwitchTo(to->context);
+
+	if (to->n == to->max)
+	{
+		to->nkeys = h->nkeys;
+		to->max = Max(64, 2 * to->max);
+		to->keys = to->keys ?
+			repalloc_huge(to->keys, to->max * to->nkeys * sizeof(Datum)) :
+			palloc(to->max * to->nkeys * sizeof(Datum));
+		to->subids = to->subids ?
+			repalloc_huge(to->subids, to->max * sizeof(SubTransactionId)) :
+			palloc(to->max * sizeof(SubTransactionId));
+	}
+	closure_key_copy(h, key, to->keys + (Size) to->n * to->nkeys);
+	to->subids[to->n] = GetCurrentSubTransactionId();
+	to->n++;
+	MemoryContextSwitchTo(old);
+}
+
+/* Remember the key of one row version. */
+static void
+remember(Pending *to, Hierarchy *h, ClosureSource *source,
+		 TupleTableSlot *slot, Relation rel)
+{
+	Datum		key[CLOSURE_MAX_KEYS];
+
+	for (int i = 0; i < h->nkeys; i++)
+	{
+		bool		isnull;
+
+		key[i] = slot_getattr(slot, source->key[i], &isnull);
+		if (isnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("key column \"%s\" of hierarchy \"%s\" must not be null",
+							(char *) list_nth(h->options->key, i),
+							RelationGetRelationName(rel)),
+					 errtable(rel)));
+	}
+	append_key(to, h, key);
+}
+
+/* Did an update leave key and parent as they were? */
+static bool
+unchanged(Hierarchy *h, ClosureSource *source, TupleTableSlot *old,
+		  TupleTableSlot *new)
+{
+	for (int i = 0; i < 2 * h->nkeys; i++)
+	{
+		int			column = i < h->nkeys ? i : i - h->nkeys;
+		AttrNumber	attnum = i < h->nkeys ? source->key[column] :
+			source->parent[column];
+		bool		oldnull;
+		bool		newnull;
+		Datum		oldvalue = slot_getattr(old, attnum, &oldnull);
+		Datum		newvalue = slot_getattr(new, attnum, &newnull);
+
+		if (oldnull != newnull)
+			return false;
+		if (!oldnull && !datum_image_eq(oldvalue, newvalue,
+										h->typbyval[column], h->typlen[column]))
+			return false;
+	}
+	return true;
+}
+
+/* Bring one hierarchy up to date. */
+static void
+flush(Pending *from, Hierarchy *h)
+{
+	Datum	   *keys = from->keys;
+	int			n = from->n;
+	ListCell   *lc;
+
+	if (n == 0)
+		return;
+	/* what our own writes might touch is another round's */
+	from->keys = NULL;
+	from->subids = NULL;
+	from->n = from->max = 0;
+	foreach(lc, closure_flush(h, keys, n))
+		append_key(find_pending(h->relid, true, true), h, lfirst(lc));
+	if (from->n == 0)
+	{
+		MemoryContextReset(from->context);
+		from->keys = NULL;
+		from->subids = NULL;
+		from->max = 0;
+	}
+}
+
+/*
+ * plinth_closure.collect(): row trigger after INSERT, UPDATE or DELETE.
+ */
+Datum
+plinth_closure_collect(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	ClosureSource *source;
+	Hierarchy  *h;
+	Pending    *to;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		!TRIGGER_FIRED_AFTER(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger after each row",
+						"plinth_closure.collect")));
+	source = find_source(trigdata->tg_relation, trigdata->tg_trigger);
+	h = closure_hierarchy(source->rootid, trigdata->tg_trigger->tgnargs,
+						  trigdata->tg_trigger->tgargs);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
+		unchanged(h, source, trigdata->tg_trigslot, trigdata->tg_newslot))
+		return PointerGetDatum(NULL);
+	to = find_pending(source->rootid, false, true);
+	remember(to, h, source, trigdata->tg_trigslot, trigdata->tg_relation);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		remember(to, h, source, trigdata->tg_newslot, trigdata->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/* Is a query of this session using the closure? */
+static bool
+closure_is_open(Hierarchy *h)
+{
+	Relation	rel = table_open(h->closureid, AccessShareLock);
+	bool		open = rel->rd_refcnt > 1;
+
+	table_close(rel, NoLock);
+	return open;
+}
+
+/*
+ * After TRUNCATE: if no row is left in the table, and no query of this session
+ * is reading the closure, it is truncated too; otherwise, as after TRUNCATE of
+ * one partition, the nodes that the table has no more are touched.
+ */
+static void
+collect_truncated(Hierarchy *h, Pending *to)
+{
+	PlinthIdentity saved;
+	ListCell   *lc;
+
+	closure_enter(h, &saved);
+	if (!closure_is_open(h) && closure_read_empty(h))
+		closure_truncate(plinth_relation_name(h->closureid));
+	else
+	{
+		foreach(lc, closure_read_gone(closure_nodes_create(h)))
+			append_key(to, h, ((ClosureNode *) lfirst(lc))->key);
+	}
+	closure_leave(&saved);
+}
+
+/*
+ * plinth_closure.apply(): statement trigger after INSERT, UPDATE, DELETE or
+ * TRUNCATE.
+ */
+Datum
+plinth_closure_apply(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Trigger    *trigger;
+	Oid			rootid;
+	Pending    *from;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		!TRIGGER_FIRED_AFTER(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger after each statement",
+						"plinth_closure.apply")));
+	trigger = trigdata->tg_trigger;
+	if (!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) && pending == NIL)
+		return PointerGetDatum(NULL);
+
+	rootid = find_source(trigdata->tg_relation, trigger)->rootid;
+	from = find_pending(rootid, false,
+						TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event));
+	if (from)
+	{
+		Hierarchy  *h = closure_hierarchy(rootid, trigger->tgnargs,
+										  trigger->tgargs);
+
+		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+			collect_truncated(h, from);
+		flush(from, h);
+	}
+	return PointerGetDatum(NULL);
+}
+
+/* Is this row in the closure already? */
+static bool
+row_exists(Relation rel, TupleTableSlot *slot)
+{
+	StringInfoData sql;
+	Datum		values[2 * CLOSURE_MAX_KEYS + 1];
+	Oid			types[2 * CLOSURE_MAX_KEYS + 1];
+	int			n = 0;
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		exists;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT 1 FROM %s WHERE ",
+					 plinth_relation_name(RelationGetRelid(rel)));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool		isnull;
+
+		if (att->attisdropped)
+			continue;
+		values[n] = slot_getattr(slot, i + 1, &isnull);
+		if (isnull || n > 2 * CLOSURE_MAX_KEYS)
+			return false;
+		types[n] = att->atttypid;
+		appendStringInfo(&sql, "%s%s %s $%d", n > 0 ? " AND " : "",
+						 quote_identifier(NameStr(att->attname)),
+						 closure_equality(att->atttypid), n + 1);
+		n++;
+	}
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql.data, n, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look into the closure");
+	exists = SPI_processed > 0;
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	return exists;
+}
+
+/*
+ * plinth_closure.guard(): trigger before each row of a closure, and before
+ * TRUNCATE.  Rows that a restore of data brings and that are there already
+ * are skipped.
+ */
+Datum
+plinth_closure_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"plinth_closure.guard")));
+	if (closure_writing == 0)
+	{
+		if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+			TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) &&
+			row_exists(trigdata->tg_relation, trigdata->tg_trigslot))
+			return PointerGetDatum(NULL);
+		ereport(ERROR,
+				(errcode(ERRCODE_PLINTH_CLOSURE_DERIVED),
+				 errmsg("closure table \"%s\" cannot be changed by hand",
+						RelationGetRelationName(trigdata->tg_relation)),
+				 errdetail("It follows from the table that it belongs to."),
+				 errhint("Change that table, or run plinth_closure.repair() on it."),
+				 errtable(trigdata->tg_relation)));
+	}
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		return PointerGetDatum(trigdata->tg_newtuple);
+	return PointerGetDatum(trigdata->tg_trigtuple);
+}
+
+/* What has waited for the end of the transaction. */
+static void
+flush_all(bool late)
+{
+	ListCell   *lc;
+
+	foreach(lc, pending)
+	{
+		Pending    *from = lfirst(lc);
+		PlinthTrigger *trig;
+
+		if (from->n == 0 || from->late != late)
+			continue;
+		trig = closure_trigger(from->relid, "collect", NULL);
+		if (trig == NULL)
+			continue;			/* dropped or disabled meanwhile */
+		PushActiveSnapshot(GetTransactionSnapshot());
+		flush(from, closure_hierarchy(from->relid, trig->nargs, trig->args));
+		PopActiveSnapshot();
+	}
+}
+
+static void
+at_xact_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			flush_all(false);
+			flush_all(true);
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			pending = NIL;
+			closure_writing = 0;
+			closure_hierarchy_xact_end();
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+at_subxact_event(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(lc, pending)
+	{
+		Pending    *p = lfirst(lc);
+
+		while (p->n > 0 && p->subids[p->n - 1] >= subid)
+			p->n--;
+	}
+}
+
+void
+closure_collect_init(void)
+{
+	HASHCTL		ctl;
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(ClosureSource);
+	ctl.hcxt = CacheMemoryContext;
+	sources = hash_create("plinth_closure sources", 32, &ctl,
+						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(at_xact_event, NULL);
+	RegisterSubXactCallback(at_subxact_event, NULL);
+}
