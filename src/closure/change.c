@@ -30,6 +30,47 @@ missing_parent(Hierarchy *h, ClosureNode *node)
 }
 
 /*
+ * Nodes whose rows were inserted, with these parents.  One that the closure has
+ * already was changed by a statement inside this one before we were told of
+ * its insertion: it has to be looked at like others.
+ *
+ * That a row still has the parent that it was inserted with is trusted, not
+ * known: a referential action may have changed it already, of which we will
+ * be told later.  The closure is then right in the end; only nothing may be
+ * refused until the table has been asked.
+ */
+void
+closure_note_inserts(ClosurePlan *plan)
+{
+	const ClosureTouched *touched = plan->touched;
+	Hierarchy  *h = plan->h;
+	ClosureNode **set = MemoryContextAllocHuge(CurrentMemoryContext,
+											   touched->n * sizeof(ClosureNode *));
+
+	for (int i = 0; i < touched->n; i++)
+	{
+		Size		at = (Size) i * h->nkeys;
+		ClosureNode *node = closure_node(plan->nodes, touched->keys + at);
+
+		if (node->touched)
+			closure_twice(h, node);
+		node->touched = true;
+		node->parent = touched->below[i] ?
+			closure_node(plan->nodes, touched->parents + at) : NULL;
+		set[i] = node;
+	}
+	closure_read_known(plan->nodes, set, touched->n);
+	for (int i = 0; i < touched->n; i++)
+	{
+		if (set[i]->known)
+			continue;
+		(void) closure_fate(set[i]);
+		set[i]->stated = set[i]->present = set[i]->changed = true;
+	}
+	pfree(set);
+}
+
+/*
  * Put the parents of nodes in their place, each of them once, and only those
  * whose ancestors are not known.  Returns how many are left.
  */
@@ -90,14 +131,15 @@ touch_waiting_children(ClosureNodes *nodes)
 
 /*
  * Find out about all touched nodes, drawing in others until nothing is left
- * to ask.
+ * to ask.  Returns false if a parent is missing, but trusted only.
  */
-void
+bool
 closure_find_changes(ClosurePlan *plan)
 {
 	ClosureNodes *nodes = plan->nodes;
 	Hierarchy  *h = plan->h;
 	bool		late = h->options->orphan_roots || h->deferred_parent;
+	bool		looked = false;
 
 	for (;;)
 	{
@@ -106,8 +148,9 @@ closure_find_changes(ClosurePlan *plan)
 
 		CHECK_FOR_INTERRUPTS();
 		CLOSURE_SELECT(nodes, set, n, node->touched && !node->stated);
-		if (n == 0)
+		if (n == 0 && looked)
 			break;
+		looked = true;
 		closure_read_states(nodes, set, n);
 		for (int i = 0; i < n; i++)
 		{
@@ -146,6 +189,8 @@ closure_find_changes(ClosurePlan *plan)
 		if (node->parent == NULL || !node->parent->stated ||
 			node->parent->present)
 			continue;
+		if (!late && plan->trusting)
+			return false;
 		if (!late)
 			missing_parent(h, node);
 		plan->gaps = lappend(plan->gaps, node->parent);
@@ -153,6 +198,7 @@ closure_find_changes(ClosurePlan *plan)
 		node->parent = NULL;
 		node->changed = !node->known || node->fate->old_parent != NULL;
 	}
+	return true;
 }
 
 /* The root of a node in the closure: its farthest ancestor, or itself. */

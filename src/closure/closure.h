@@ -63,6 +63,7 @@ extern bool closure_orphans_parse(const char *word);
 typedef enum ClosureQuery
 {
 	CQ_STATE,					/* parent in the table, parent in the closure */
+	CQ_KNOWN,					/* is it in the closure? */
 	CQ_ANCESTORS,				/* of a set of nodes */
 	CQ_DESCENDANTS,				/* of a set of nodes */
 	CQ_CHILDREN,				/* in the table */
@@ -124,8 +125,7 @@ typedef struct Hierarchy
 	AttrNumber	parent_att[CLOSURE_MAX_KEYS];
 	AttrNumber	ancestor_att[CLOSURE_MAX_KEYS]; /* in the closure */
 	AttrNumber	depth_att;
-	Oid			table_index;	/* on the key, see probe.c */
-	Oid			pair_index;		/* on ancestor and descendant */
+	Oid			pair_index;		/* on ancestor and descendant, see probe.c */
 	Oid			descendant_index;
 	SPIPlanPtr	plans[CQ_NQUERIES][2];	/* for few keys, for many */
 	SPIPlanPtr	reads[CR_NREADS];
@@ -161,6 +161,19 @@ extern Oid	closure_function(const char *name);
 extern PlinthTrigger *closure_trigger(Oid relid, const char *function,
 									  const char *name);
 extern ClosureOptions *closure_table_options(Oid relid);
+
+/* ----------
+ * collect.c: the nodes that statements have touched
+ * ----------
+ */
+typedef struct ClosureTouched
+{
+	int			n;
+	Datum	   *keys;			/* one after the other */
+	bool		inserted;		/* all of them; then: */
+	Datum	   *parents;		/* that they were inserted with, */
+	bool	   *below;			/* if any */
+} ClosureTouched;
 
 /* ----------
  * keys.c: keys of a hierarchy and sets of them
@@ -212,7 +225,7 @@ struct ClosureNode
 	int			fragment_depth;
 	int			rank;			/* place in the order of keys */
 	int			mark;			/* depth + 1 while lists are compared */
-	int			count;			/* of good rows, in a survey */
+	int			count;			/* of good rows, in a survey; depth if new */
 	uint8		colour;			/* of the search for cycles */
 	bool		touched;		/* the statement changed its row, or may have */
 	bool		stated;			/* table and closure have been asked */
@@ -287,7 +300,9 @@ extern void closure_stream(SPIPlanPtr plan, Oid *types, Datum *values, int n,
 						   void *arg);
 extern bool closure_slot_key(Hierarchy *h, TupleTableSlot *slot, int first,
 							 Datum *key);
+extern void closure_twice(Hierarchy *h, ClosureNode *node) pg_attribute_noreturn();
 extern void closure_read_states(ClosureNodes *nodes, ClosureNode **set, int n);
+extern void closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_links(ClosureNodes *nodes, ClosureQuery query,
 							   ClosureNode **set, int n);
 extern List *closure_read_gone(ClosureNodes *nodes);
@@ -306,10 +321,17 @@ extern void closure_write_rows(Hierarchy *h, ClosureQuery query,
  */
 typedef struct ClosureWriter ClosureWriter;
 
+extern bool closure_is_plain(Relation rel);
 extern ClosureWriter *closure_writer_begin(Hierarchy *h, bool indexes);
 extern void closure_writer_add(ClosureWriter *writer, ClosureNode *ancestor,
 							   ClosureNode *descendant, int depth);
 extern int64 closure_writer_end(ClosureWriter *writer);
+
+/* ----------
+ * eraser.c: rows that have to go
+ * ----------
+ */
+extern void closure_erase(Hierarchy *h, ClosureRows *rows);
 
 /* ----------
  * change.c: which nodes have changed; plan.c: what has to be written
@@ -325,8 +347,8 @@ enum
 typedef struct ClosurePlan
 {
 	Hierarchy  *h;
-	const Datum *touched;
-	int			ntouched;
+	const ClosureTouched *touched;
+	bool		trusting;		/* that rows are as they were inserted */
 	List	   *drawn_in;		/* of Datum *: more keys to look at */
 	ClosureNodes *nodes;
 	ClosureRows deletes;
@@ -338,11 +360,12 @@ typedef struct ClosurePlan
 	List	   *waiting;		/* of ClosureNode: their parents are missing */
 } ClosurePlan;
 
-extern void closure_find_changes(ClosurePlan *plan);
+extern void closure_note_inserts(ClosurePlan *plan);
+extern bool closure_find_changes(ClosurePlan *plan);
 extern void closure_find_roots(ClosurePlan *plan);
 extern ClosureNode *closure_old_root(ClosureNode *node);
-extern ClosurePlan *closure_plan_begin(Hierarchy *h, const Datum *touched,
-									   int ntouched);
+extern ClosurePlan *closure_plan_begin(Hierarchy *h,
+									   const ClosureTouched *touched);
 extern void closure_plan_finish(ClosurePlan *plan);
 extern void closure_plan_write(ClosurePlan *plan);
 
@@ -355,6 +378,8 @@ extern IndexScanDesc closure_probe_begin(Hierarchy *h, Relation rel,
 										 Oid indexid, const Datum *key,
 										 const Datum *second,
 										 Snapshot snapshot);
+extern void closure_probe_again(Hierarchy *h, IndexScanDesc scan,
+								const Datum *key, const Datum *second);
 extern void closure_probe_end(IndexScanDesc scan);
 
 /* ----------
@@ -364,13 +389,15 @@ extern void closure_probe_end(IndexScanDesc scan);
 typedef bool (*ClosureAttempt)(void *arg);
 
 extern bool closure_attempt(ClosureAttempt attempt, void *arg);
-extern List *closure_flush(Hierarchy *h, const Datum *touched, int ntouched);
+extern List *closure_flush(Hierarchy *h, const ClosureTouched *touched);
 
 /* ----------
  * leaf.c: the same for one new leaf, quickly
  * ----------
  */
-extern bool closure_flush_leaf(Hierarchy *h, const Datum *key);
+extern bool closure_row_key(Hierarchy *h, TupleTableSlot *slot,
+							const AttrNumber *attnums, Datum *key);
+extern bool closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched);
 
 /* ----------
  * survey.c: the whole table in memory

@@ -47,10 +47,8 @@ typedef struct Pending
 	Oid			relid;
 	bool		late;			/* not before the transaction ends */
 	MemoryContext context;		/* of the keys */
-	int			nkeys;			/* Datums of one key */
-	Datum	   *keys;
+	ClosureTouched nodes;
 	SubTransactionId *subids;
-	int			n;
 	int			max;
 } Pending;
 
@@ -141,35 +139,55 @@ find_pending(Oid relid, bool late, bool make)
 	return found;
 }
 
-/* Append a key. */
-static void
-append_key(Pending *to, Hierarchy *h, const Datum *key)
+/* An array of a pending list, made larger. */
+static void *
+enlarge(void *array, Size size)
 {
-	MemoryContext old = MemoryContextSwitchTo(to->context);
+	return array ? repalloc_huge(array, size) :
+		MemoryContextAllocHuge(CurrentMemoryContext, size);
+}
 
-	if (to->n == to->max)
+/*
+ * Append a key.  If its row was inserted and so were all others, its parent
+ * (or NULL) is kept too: the row need not be read again, since whatever
+ * changes it later appends it again.
+ */
+static void
+append_key(Pending *to, Hierarchy *h, const Datum *key, bool inserted,
+		   const Datum *parent)
+{
+	ClosureTouched *nodes = &to->nodes;
+	MemoryContext old = MemoryContextSwitchTo(to->context);
+	Size		at = (Size) nodes->n * h->nkeys;
+
+	if (nodes->n == to->max)
 	{
-		to->nkeys = h->nkeys;
-		to->max = Max(64, 2 * to->max);
-		to->keys = to->keys ?
-			repalloc_huge(to->keys, to->max * to->nkeys * sizeof(Datum)) :
-			palloc(to->max * to->nkeys * sizeof(Datum));
-		to->subids = to->subids ?
-			repalloc_huge(to->subids, to->max * sizeof(SubTransactionId)) :
-			palloc(to->max * sizeof(SubTransactionId));
+		Size		max = to->max = Max(64, 2 * to->max);
+
+		nodes->keys = enlarge(nodes->keys, max * h->nkeys * sizeof(Datum));
+		nodes->parents = enlarge(nodes->parents,
+								 max * h->nkeys * sizeof(Datum));
+		nodes->below = enlarge(nodes->below, max * sizeof(bool));
+		to->subids = enlarge(to->subids, max * sizeof(SubTransactionId));
 	}
-	closure_key_copy(h, key, to->keys + (Size) to->n * to->nkeys);
-	to->subids[to->n] = GetCurrentSubTransactionId();
-	to->n++;
+	closure_key_copy(h, key, nodes->keys + at);
+	nodes->inserted = inserted && (nodes->n == 0 || nodes->inserted);
+	nodes->below[nodes->n] = parent != NULL;
+	if (nodes->inserted && parent)
+		closure_key_copy(h, parent, nodes->parents + at);
+	to->subids[nodes->n] = GetCurrentSubTransactionId();
+	nodes->n++;
 	MemoryContextSwitchTo(old);
 }
 
 /* Remember the key of one row version. */
 static void
 remember(Pending *to, Hierarchy *h, ClosureSource *source,
-		 TupleTableSlot *slot, Relation rel)
+		 TupleTableSlot *slot, Relation rel, bool inserted)
 {
 	Datum		key[CLOSURE_MAX_KEYS];
+	Datum		parent[CLOSURE_MAX_KEYS];
+	bool		below;
 
 	for (int i = 0; i < h->nkeys; i++)
 	{
@@ -184,7 +202,8 @@ remember(Pending *to, Hierarchy *h, ClosureSource *source,
 							RelationGetRelationName(rel)),
 					 errtable(rel)));
 	}
-	append_key(to, h, key);
+	below = inserted && closure_row_key(h, slot, source->parent, parent);
+	append_key(to, h, key, inserted, below ? parent : NULL);
 }
 
 /* Did an update leave key and parent as they were? */
@@ -215,22 +234,25 @@ unchanged(Hierarchy *h, ClosureSource *source, TupleTableSlot *old,
 static void
 flush(Pending *from, Hierarchy *h)
 {
-	Datum	   *keys = from->keys;
-	int			n = from->n;
+	ClosureTouched nodes = from->nodes;
 	ListCell   *lc;
 
-	if (n == 0)
+	if (nodes.n == 0)
 		return;
 	/* what our own writes might touch is another round's */
-	from->keys = NULL;
+	memset(&from->nodes, 0, sizeof(ClosureTouched));
 	from->subids = NULL;
-	from->n = from->max = 0;
-	foreach(lc, closure_flush(h, keys, n))
-		append_key(find_pending(h->relid, true, true), h, lfirst(lc));
-	if (from->n == 0)
+	from->max = 0;
+	if (nodes.n != 1 || !nodes.inserted || !closure_flush_leaf(h, &nodes))
+	{
+		foreach(lc, closure_flush(h, &nodes))
+			append_key(find_pending(h->relid, true, true), h, lfirst(lc),
+					   false, NULL);
+	}
+	if (from->nodes.n == 0)
 	{
 		MemoryContextReset(from->context);
-		from->keys = NULL;
+		memset(&from->nodes, 0, sizeof(ClosureTouched));
 		from->subids = NULL;
 		from->max = 0;
 	}
@@ -261,9 +283,11 @@ plinth_closure_collect(PG_FUNCTION_ARGS)
 		unchanged(h, source, trigdata->tg_trigslot, trigdata->tg_newslot))
 		return PointerGetDatum(NULL);
 	to = find_pending(source->rootid, false, true);
-	remember(to, h, source, trigdata->tg_trigslot, trigdata->tg_relation);
+	remember(to, h, source, trigdata->tg_trigslot, trigdata->tg_relation,
+			 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event));
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-		remember(to, h, source, trigdata->tg_newslot, trigdata->tg_relation);
+		remember(to, h, source, trigdata->tg_newslot, trigdata->tg_relation,
+				 false);
 	return PointerGetDatum(NULL);
 }
 
@@ -295,7 +319,7 @@ collect_truncated(Hierarchy *h, Pending *to)
 	else
 	{
 		foreach(lc, closure_read_gone(closure_nodes_create(h)))
-			append_key(to, h, ((ClosureNode *) lfirst(lc))->key);
+			append_key(to, h, ((ClosureNode *) lfirst(lc))->key, false, NULL);
 	}
 	closure_leave(&saved);
 }
@@ -423,7 +447,7 @@ flush_all(bool late)
 		Pending    *from = lfirst(lc);
 		PlinthTrigger *trig;
 
-		if (from->n == 0 || from->late != late)
+		if (from->nodes.n == 0 || from->late != late)
 			continue;
 		trig = closure_trigger(from->relid, "collect", NULL);
 		if (trig == NULL)
@@ -468,8 +492,8 @@ at_subxact_event(SubXactEvent event, SubTransactionId subid,
 	{
 		Pending    *p = lfirst(lc);
 
-		while (p->n > 0 && p->subids[p->n - 1] >= subid)
-			p->n--;
+		while (p->nodes.n > 0 && p->subids[p->nodes.n - 1] >= subid)
+			p->nodes.n--;
 	}
 }
 

@@ -193,16 +193,16 @@ plan_again(void *arg)
 	ClosurePlan *plan = attempt->plan;
 
 	take_locks(plan, attempt->gaps);
-	attempt->again = closure_plan_begin(plan->h, plan->touched, plan->ntouched);
+	attempt->again = closure_plan_begin(plan->h, plan->touched);
 	closure_plan_finish(attempt->again);
 	return covered(attempt->again, plan, attempt->gaps);
 }
 
 /* Make the plan, and take the locks that it needs, until both agree. */
 static ClosurePlan *
-plan_under_locks(Hierarchy *h, const Datum *touched, int ntouched)
+plan_under_locks(Hierarchy *h, const ClosureTouched *touched)
 {
-	Attempt		attempt = {.plan = closure_plan_begin(h, touched, ntouched)};
+	Attempt		attempt = {.plan = closure_plan_begin(h, touched)};
 
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{
@@ -263,12 +263,11 @@ check_max_rows(Hierarchy *h)
 }
 
 /*
- * Bring the closure up to date after nodes were touched: their keys, one
- * after the other.  Returns the keys (List of Datum *, in the caller's memory
+ * Bring the closure up to date after nodes were touched.  Returns the keys (List of Datum *, in the caller's memory
  * context) of nodes whose parent a deferred foreign key lets be missing.
  */
 List *
-closure_flush(Hierarchy *h, const Datum *touched, int ntouched)
+closure_flush(Hierarchy *h, const ClosureTouched *touched)
 {
 	MemoryContext context;
 	MemoryContext old;
@@ -277,14 +276,12 @@ closure_flush(Hierarchy *h, const Datum *touched, int ntouched)
 	List	   *waiting = NIL;
 	ListCell   *lc;
 
-	if (ntouched == 1 && closure_flush_leaf(h, touched))
-		return NIL;
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"plinth_closure flush",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	closure_enter(h, &saved);
-	plan = plan_under_locks(h, touched, ntouched);
+	plan = plan_under_locks(h, touched);
 	closure_plan_write(plan);
 	if (plan->inserts.n > plan->deletes.n || plan->arrivals != NIL)
 		check_max_rows(h);

@@ -226,7 +226,9 @@ plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 				}
 				else
 				{
-					after_joining(objid);
+					/* nothing else brings a partition; see after_attach() */
+					if (!IsA(trigdata->parsetree, AlterTableStmt))
+						after_joining(objid);
 					follow_owner(objid);
 				}
 			}

@@ -430,6 +430,10 @@ query_text(Hierarchy *h, ClosureQuery query)
 							closure, equal_keys(h, sanc, k),
 							equal_keys(h, sdesc, k),
 							closure, equal_keys(h, desc, k));
+		case CQ_KNOWN:
+			return psprintf("SELECT k.ord FROM %s JOIN %s s ON %s AND %s",
+							keys, closure, equal_keys(h, sanc, k),
+							equal_keys(h, sdesc, k));
 		case CQ_ANCESTORS:
 			return psprintf("SELECT k.ord, c.depth, %s FROM %s JOIN %s c ON %s",
 							list_of(h, anc), keys, closure,

@@ -2,9 +2,9 @@
  * src/closure/leaf.c
  *		One new leaf, quickly.
  *
- * Most statements insert one row below a parent that is there.  Everything
- * that matters is then read through one snapshot, straight from the indexes,
- * and the row version of the root's self row that this snapshot sees is locked
+ * Most statements insert one row below a parent that is there.  The parent's
+ * ancestors are then read through one snapshot, straight from an index, and
+ * the row version of the root's self row that this snapshot sees is locked
  * FOR SHARE if that is possible at once.  If it is, nobody has moved anything
  * in the tree since the snapshot, because whoever does updates that row: what
  * was read is still true, and stays so.  So nothing need be read again, and no
@@ -50,9 +50,9 @@ make_node(Hierarchy *h, const Datum *key)
 }
 
 /* Columns of a row as a key; false if one is null. */
-static bool
-slot_key(Hierarchy *h, TupleTableSlot *slot, const AttrNumber *attnums,
-		 Datum *key)
+bool
+closure_row_key(Hierarchy *h, TupleTableSlot *slot, const AttrNumber *attnums,
+				Datum *key)
 {
 	for (int i = 0; i < h->nkeys; i++)
 	{
@@ -65,53 +65,34 @@ slot_key(Hierarchy *h, TupleTableSlot *slot, const AttrNumber *attnums,
 	return true;
 }
 
-/* The row of the table: there is one, and its parent is another. */
+/*
+ * Is it in the closure already?  Then a statement inside this one has changed
+ * its row before we were told of its insertion.
+ */
 static bool
-read_row(Leaf *leaf)
+is_known(Leaf *leaf, TupleTableSlot *slot)
 {
-	Hierarchy  *h = leaf->h;
-	Relation	rel = table_open(h->relid, AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	IndexScanDesc scan = closure_probe_begin(h, rel, h->table_index,
+	IndexScanDesc scan = closure_probe_begin(leaf->h, leaf->closure,
+											 leaf->h->descendant_index,
 											 leaf->node->key, NULL,
 											 leaf->snapshot);
-	bool		ok = index_getnext_slot(scan, ForwardScanDirection, slot);
-	Datum		key[CLOSURE_MAX_KEYS];
+	bool		known = index_getnext_slot(scan, ForwardScanDirection, slot);
 
-	if (ok && slot_key(h, slot, h->parent_att, key))
-	{
-		leaf->parent = make_node(h, key);
-		ok = closure_key_compare(h, key, leaf->node->key) != 0;
-	}
-	/* a deferred unique constraint may let two of them be */
-	ok = ok && !index_getnext_slot(scan, ForwardScanDirection, slot);
 	closure_probe_end(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(rel, AccessShareLock);
-	return ok;
+	return known;
 }
 
-/* The node is not in the closure, its parent is: with which ancestors? */
+/* The ancestors of the parent; false if it is not in the closure. */
 static bool
 read_ancestors(Leaf *leaf, TupleTableSlot *slot)
 {
 	Hierarchy  *h = leaf->h;
+	int			farthest = -1;
 	IndexScanDesc scan = closure_probe_begin(h, leaf->closure,
 											 h->descendant_index,
-											 leaf->node->key, NULL,
+											 leaf->parent->key, NULL,
 											 leaf->snapshot);
-	bool		known = index_getnext_slot(scan, ForwardScanDirection, slot);
-	int			farthest = -1;
 
-	if (known || leaf->parent == NULL)
-	{
-		closure_probe_end(scan);
-		return !known;
-	}
-	closure_probe_end(scan);
-
-	scan = closure_probe_begin(h, leaf->closure, h->descendant_index,
-							   leaf->parent->key, NULL, leaf->snapshot);
 	while (index_getnext_slot(scan, ForwardScanDirection, slot))
 	{
 		Datum		key[CLOSURE_MAX_KEYS];
@@ -120,7 +101,7 @@ read_ancestors(Leaf *leaf, TupleTableSlot *slot)
 													   &isnull));
 
 		CHECK_FOR_INTERRUPTS();
-		if (!slot_key(h, slot, h->ancestor_att, key))
+		if (!closure_row_key(h, slot, h->ancestor_att, key))
 			continue;
 		closure_link(&leaf->ancestors, depth == 0 ? leaf->parent :
 					 make_node(h, key), depth);
@@ -174,39 +155,45 @@ write_rows(Leaf *leaf)
 }
 
 /*
- * Bring the closure up to date after one node was touched, if it is a new leaf
- * and nobody is in the way.  Returns whether that was so.
+ * Bring the closure up to date after one row was inserted, if nobody is in the
+ * way.  Returns whether that was so.
  */
 bool
-closure_flush_leaf(Hierarchy *h, const Datum *key)
+closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched)
 {
 	Leaf		leaf = {.h = h};
+	const Datum *parent = touched->below[0] ? touched->parents : NULL;
 	MemoryContext context;
 	MemoryContext old;
 	TupleTableSlot *slot;
 	bool		done;
 
 	if (h->options->orphan_roots || h->deferred_parent ||
-		h->options->max_rows > 0 || !OidIsValid(h->table_index) ||
-		!OidIsValid(h->pair_index) || !OidIsValid(h->descendant_index))
+		h->options->max_rows > 0 || !OidIsValid(h->pair_index) ||
+		!OidIsValid(h->descendant_index) ||
+		(parent && closure_key_compare(h, touched->keys, parent) == 0))
 		return false;
 
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"plinth_closure leaf",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	CommandCounterIncrement();
-	leaf.snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	leaf.node = make_node(h, key);
+	leaf.node = make_node(h, touched->keys);
 	leaf.closure = table_open(h->closureid, RowExclusiveLock);
 	slot = table_slot_create(leaf.closure, NULL);
-	done = read_row(&leaf) && read_ancestors(&leaf, slot) &&
-		(leaf.parent == NULL || lock_root(&leaf, slot));
+	CommandCounterIncrement();
+	leaf.snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	done = !is_known(&leaf, slot);
+	if (done && parent)
+	{
+		leaf.parent = make_node(h, parent);
+		done = read_ancestors(&leaf, slot) && lock_root(&leaf, slot);
+	}
 	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(leaf.snapshot);
 	if (done)
 		write_rows(&leaf);
 	table_close(leaf.closure, NoLock);
-	UnregisterSnapshot(leaf.snapshot);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return done;

@@ -36,13 +36,13 @@ enum
 };
 
 static void
-too_deep(Hierarchy *h, ClosureNode *ancestor, ClosureNode *node, int depth)
+too_deep(Hierarchy *h, ClosureNode *node, int depth)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
-			 errmsg("node %s of hierarchy \"%s\" would be %d levels below %s",
+			 errmsg("node %s of hierarchy \"%s\" would be %d levels below its root",
 					closure_key_text(h, node->key), get_rel_name(h->relid),
-					depth, closure_key_text(h, ancestor->key)),
+					depth),
 			 errdetail("At most %d levels are allowed by max_depth.",
 					   h->options->max_depth),
 			 closure_errtable(h)));
@@ -170,6 +170,22 @@ link_new_ancestor(ClosureNode *ancestor, ClosureNode *node, int depth,
 	closure_link(&node->fate->new_ancestors, ancestor, depth);
 }
 
+static void
+see_depth(ClosureNode *ancestor, ClosureNode *node, int depth, void *arg)
+{
+	node->count = Max(node->count, depth);
+}
+
+/* How deep a new node is, that of a new parent being known. */
+static void
+find_depth(ClosureNode *node)
+{
+	if (node->parent->known)
+		each_ancestor(node, see_depth, NULL);
+	else
+		node->count = node->parent->count + 1;
+}
+
 /*
  * Order the fragments so that each comes after the one its head now hangs
  * on, without recursion: a chain may be long.  Returns a node on a cycle, or
@@ -205,6 +221,8 @@ order_fragments(ClosureNodes *nodes)
 			}
 			if (head->known)
 				each_ancestor(head, link_new_ancestor, NULL);
+			else if (head->parent)
+				find_depth(head);
 			head->colour = BLACK;
 			n--;
 		}
@@ -258,36 +276,61 @@ compare_ancestors(ClosurePlan *plan, ClosureNode *head)
 		closure_row(&plan->deletes, head, head, 0);
 }
 
-static void
+/* The deepest of the rows to be written that is too deep, if one is. */
+static ClosureRow *
+deepest_row(ClosurePlan *plan)
+{
+	ClosureRow *found = NULL;
+
+	for (int64 i = 0; i < plan->inserts.n + plan->updates.n; i++)
+	{
+		ClosureRow *row = i < plan->inserts.n ? &plan->inserts.rows[i] :
+			&plan->updates.rows[i - plan->inserts.n];
+
+		if (row->depth > (found ? found->depth : plan->h->options->max_depth))
+			found = row;
+	}
+	return found;
+}
+
+/* Returns false if a node is too deep, but its parent is trusted only. */
+static bool
 find_differences(ClosurePlan *plan)
 {
+	ClosureRow *row;
+
+	plan->deletes.n = plan->updates.n = plan->inserts.n = 0;
+	plan->arrivals = NIL;
 	for (int i = 0; i < plan->nodes->n; i++)
 	{
 		ClosureNode *head = plan->nodes->all[i];
 
 		if (!head->changed)
 			continue;
-		if (!head->known)
+		if (head->known)
 		{
-			plan->arrivals = lappend(plan->arrivals, head);
+			CHECK_FOR_INTERRUPTS();
+			compare_ancestors(plan, head);
 			continue;
 		}
-		CHECK_FOR_INTERRUPTS();
-		compare_ancestors(plan, head);
+		plan->arrivals = lappend(plan->arrivals, head);
+		if (head->count <= plan->h->options->max_depth)
+			continue;
+		if (plan->trusting)
+			return false;
+		too_deep(plan->h, head, head->count);
 	}
-	for (int64 i = 0; i < plan->inserts.n + plan->updates.n; i++)
-	{
-		ClosureRow *row = i < plan->inserts.n ? &plan->inserts.rows[i] :
-			&plan->updates.rows[i - plan->inserts.n];
-
-		if (row->depth > plan->h->options->max_depth)
-			too_deep(plan->h, row->ancestor, row->descendant, row->depth);
-	}
+	row = deepest_row(plan);
+	if (row && plan->trusting)
+		return false;
+	if (row)
+		too_deep(plan->h, row->descendant, row->depth);
+	return true;
 }
 
 /* Look at what was touched, and at what has been drawn in. */
-static void
-look(ClosurePlan *plan)
+static bool
+try_to_look(ClosurePlan *plan)
 {
 	Hierarchy  *h = plan->h;
 	ListCell   *lc;
@@ -295,12 +338,23 @@ look(ClosurePlan *plan)
 	CHECK_FOR_INTERRUPTS();
 	plan->nodes = closure_nodes_create(h);
 	plan->gaps = plan->waiting = plan->roots = NIL;
-	for (int i = 0; i < plan->ntouched; i++)
-		closure_node(plan->nodes, plan->touched + (Size) i * h->nkeys)->touched = true;
+	if (plan->trusting)
+		closure_note_inserts(plan);
+	for (int i = 0; i < plan->touched->n && !plan->trusting; i++)
+		closure_node(plan->nodes, plan->touched->keys + (Size) i * h->nkeys)->touched = true;
 	foreach(lc, plan->drawn_in)
 		closure_node(plan->nodes, lfirst(lc))->touched = true;
-	closure_find_changes(plan);
+	if (!closure_find_changes(plan))
+		return false;
 	closure_find_roots(plan);
+	return true;
+}
+
+static void
+look(ClosurePlan *plan)
+{
+	while (!try_to_look(plan))
+		plan->trusting = false;
 }
 
 /*
@@ -308,15 +362,38 @@ look(ClosurePlan *plan)
  * context.  Errors: 23503 for a missing parent, 40001.
  */
 ClosurePlan *
-closure_plan_begin(Hierarchy *h, const Datum *touched, int ntouched)
+closure_plan_begin(Hierarchy *h, const ClosureTouched *touched)
 {
 	ClosurePlan *plan = palloc0(sizeof(ClosurePlan));
 
 	plan->h = h;
 	plan->touched = touched;
-	plan->ntouched = ntouched;
+	plan->trusting = touched->inserted;
 	look(plan);
 	return plan;
+}
+
+/*
+ * A statement that is still running may have moved nodes on the way round a
+ * cycle that it has not told of yet.  Draw those in that have not been looked
+ * at; returns whether there are any.
+ */
+static bool
+draw_in(ClosurePlan *plan, List *path)
+{
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, path)
+	{
+		ClosureNode *node = lfirst(lc);
+
+		if (node->stated)
+			continue;
+		plan->drawn_in = lappend(plan->drawn_in, node->key);
+		any = true;
+	}
+	return any;
 }
 
 /*
@@ -330,29 +407,18 @@ closure_plan_finish(ClosurePlan *plan)
 	{
 		ClosureNode *cycle;
 		List	   *path;
-		ListCell   *lc;
-		bool		more = false;
 
 		find_fragments(plan->nodes);
 		cycle = order_fragments(plan->nodes);
-		if (cycle == NULL)
-			break;
+		if (cycle == NULL && find_differences(plan))
+			return;
 
-		/*
-		 * A statement that is still running may have moved nodes on the way
-		 * that it has not told of yet: look at them before saying no.
-		 */
-		path = cycle_path(cycle);
-		foreach(lc, path)
-		{
-			ClosureNode *node = lfirst(lc);
-
-			if (node->stated)
-				continue;
-			plan->drawn_in = lappend(plan->drawn_in, node->key);
-			more = true;
-		}
-		if (!more)
+		path = cycle ? cycle_path(cycle) : NIL;
+		if (draw_in(plan, path))
+			/* look at them */;
+		else if (plan->trusting)
+			plan->trusting = false;
+		else
 			ereport(ERROR,
 					(errcode(ERRCODE_CHECK_VIOLATION),
 					 errmsg("hierarchy \"%s\" would contain a cycle",
@@ -361,7 +427,6 @@ closure_plan_finish(ClosurePlan *plan)
 					 closure_errtable(plan->h)));
 		look(plan);
 	}
-	find_differences(plan);
 }
 
 typedef struct Writing
@@ -375,8 +440,6 @@ write_arrival(ClosureNode *ancestor, ClosureNode *node, int depth, void *arg)
 {
 	Writing    *writing = arg;
 
-	if (depth > writing->plan->h->options->max_depth)
-		too_deep(writing->plan->h, ancestor, node, depth);
 	closure_writer_add(writing->writer, ancestor, node, depth);
 }
 
@@ -390,13 +453,13 @@ closure_plan_write(ClosurePlan *plan)
 	Writing		writing = {.plan = plan};
 	ListCell   *lc;
 
-	closure_write_rows(plan->h, CQ_DELETE, &plan->deletes);
+	closure_rank_nodes(plan->nodes);
+	closure_erase(plan->h, &plan->deletes);
 	closure_write_rows(plan->h, CQ_UPDATE, &plan->updates);
 	if (plan->inserts.n == 0 && plan->arrivals == NIL)
 		return;
 
 	CommandCounterIncrement();
-	closure_rank_nodes(plan->nodes);
 	writing.writer = closure_writer_begin(plan->h, true);
 	for (int64 i = 0; i < plan->inserts.n; i++)
 		closure_writer_add(writing.writer, plan->inserts.rows[i].ancestor,

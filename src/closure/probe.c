@@ -78,10 +78,7 @@ find_index(Relation rel, const Hierarchy *h, const AttrNumber *attnums,
 	return found;
 }
 
-/*
- * Find the indexes of a hierarchy's closure, and of its table unless that is
- * partitioned.
- */
+/* Find the indexes of a hierarchy's closure. */
 void
 closure_probe_prepare(Hierarchy *h)
 {
@@ -99,13 +96,6 @@ closure_probe_prepare(Hierarchy *h)
 	h->pair_index = find_index(rel, h, attnums, 2);
 	h->descendant_index = find_index(rel, h, attnums + h->nkeys, 1);
 	table_close(rel, AccessShareLock);
-	if (!OidIsValid(h->relid))
-		return;
-
-	rel = table_open(h->relid, AccessShareLock);
-	h->table_index = rel->rd_rel->relkind == RELKIND_RELATION ?
-		find_index(rel, h, h->key_att, 1) : InvalidOid;
-	table_close(rel, AccessShareLock);
 }
 
 /*
@@ -116,12 +106,22 @@ IndexScanDesc
 closure_probe_begin(Hierarchy *h, Relation rel, Oid indexid, const Datum *key,
 					const Datum *second, Snapshot snapshot)
 {
-	ScanKeyData keys[2 * CLOSURE_MAX_KEYS];
-	int			n = second ? 2 * h->nkeys : h->nkeys;
 	Relation	index = index_open(indexid, AccessShareLock);
-	IndexScanDesc scan;
+	IndexScanDesc scan = plinth_index_beginscan(rel, index, snapshot,
+												second ? 2 * h->nkeys : h->nkeys);
 
-	for (int i = 0; i < n; i++)
+	closure_probe_again(h, scan, key, second);
+	return scan;
+}
+
+/* The same scan for other keys, as many as it was begun with. */
+void
+closure_probe_again(Hierarchy *h, IndexScanDesc scan, const Datum *key,
+					const Datum *second)
+{
+	ScanKeyData keys[2 * CLOSURE_MAX_KEYS];
+
+	for (int i = 0; i < scan->numberOfKeys; i++)
 	{
 		int			k = i % h->nkeys;
 
@@ -130,9 +130,7 @@ closure_probe_begin(Hierarchy *h, Relation rel, Oid indexid, const Datum *key,
 									   h->collations[k], &h->equal[k],
 									   i < h->nkeys ? key[k] : second[k]);
 	}
-	scan = plinth_index_beginscan(rel, index, snapshot, n);
-	index_rescan(scan, keys, n, NULL, 0);
-	return scan;
+	index_rescan(scan, keys, scan->numberOfKeys, NULL, 0);
 }
 
 void

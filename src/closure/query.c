@@ -274,6 +274,17 @@ closure_slot_key(Hierarchy *h, TupleTableSlot *slot, int first, Datum *key)
 	return true;
 }
 
+/* A deferred unique constraint may allow that until commit; we cannot. */
+void
+closure_twice(Hierarchy *h, ClosureNode *node)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("hierarchy \"%s\" has two rows with the key %s",
+					get_rel_name(h->relid), closure_key_text(h, node->key)),
+			 closure_errtable(h)));
+}
+
 static void
 receive_state(TupleTableSlot *slot, void *arg)
 {
@@ -283,14 +294,8 @@ receive_state(TupleTableSlot *slot, void *arg)
 	ClosureNode *node = reading->set[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1];
 	Datum		key[CLOSURE_MAX_KEYS];
 
-	/* a deferred unique constraint may allow it until commit */
 	if (node->stated)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("hierarchy \"%s\" has two rows with the key %s",
-						get_rel_name(h->relid),
-						closure_key_text(h, node->key)),
-				 closure_errtable(h)));
+		closure_twice(h, node);
 	node->stated = true;
 	node->present = DatumGetBool(slot_getattr(slot, 2, &isnull));
 	node->known = DatumGetBool(slot_getattr(slot, 3, &isnull));
@@ -310,6 +315,27 @@ closure_read_states(ClosureNodes *nodes, ClosureNode **set, int n)
 
 	if (n == 0)
 		return;
+	key_params(nodes->h, keys_of(set, n), n, values);
+	run_read(&reading, values, n);
+}
+
+static void
+receive_known(TupleTableSlot *slot, void *arg)
+{
+	Reading    *reading = arg;
+	bool		isnull;
+
+	reading->set[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1]->known = true;
+}
+
+/* Which of these nodes are in the closure? */
+void
+closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n)
+{
+	Reading		reading = {.nodes = nodes, .query = CQ_KNOWN, .set = set,
+	.receive = receive_known};
+	Datum		values[CLOSURE_MAX_KEYS];
+
 	key_params(nodes->h, keys_of(set, n), n, values);
 	run_read(&reading, values, n);
 }

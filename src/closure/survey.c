@@ -38,11 +38,7 @@ receive_row(TupleTableSlot *slot, void *arg)
 				 closure_errtable(h)));
 	node = closure_node(survey->nodes, key);
 	if (node->present)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("hierarchy \"%s\" has two rows with the key %s",
-						get_rel_name(h->relid), closure_key_text(h, key)),
-				 closure_errtable(h)));
+		closure_twice(h, node);
 	node->present = true;
 	survey->present++;
 	node->parent = closure_slot_key(h, slot, 1 + h->nkeys, key) ?

@@ -72,6 +72,7 @@ struct ClosureWriter
 	BulkInsertState bistate;
 	int			options;		/* TABLE_INSERT_* */
 	CommandId	cid;
+	TupleDesc	desc;			/* a copy: each reference would be counted */
 	TupleTableSlot **slots;
 	int			nslots;			/* filled */
 	int			maxslots;		/* made */
@@ -107,8 +108,8 @@ find_attributes(ClosureWriter *writer)
 }
 
 /* Is the table as enable() has made it, apart from more indexes? */
-static bool
-is_plain(Relation rel)
+bool
+closure_is_plain(Relation rel)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 	TriggerDesc *triggers = rel->trigdesc;
@@ -179,7 +180,7 @@ closure_writer_begin(Hierarchy *h, bool indexes)
 	writer->h = h;
 	writer->indexes = indexes;
 	writer->rel = table_open(h->closureid, RowExclusiveLock);
-	if (!find_attributes(writer) || !is_plain(writer->rel) ||
+	if (!find_attributes(writer) || !closure_is_plain(writer->rel) ||
 		(indexes && !open_indexes(writer)))
 	{
 		for (int i = 0; i < writer->nindexes; i++)
@@ -193,6 +194,7 @@ closure_writer_begin(Hierarchy *h, bool indexes)
 											ALLOCSET_DEFAULT_SIZES);
 	writer->slots = palloc0(HEAP_BATCH * sizeof(TupleTableSlot *));
 	writer->cid = GetCurrentCommandId(true);
+	writer->desc = CreateTupleDescCopy(RelationGetDescr(writer->rel));
 	if (!indexes)
 		writer->options = TABLE_INSERT_SKIP_FSM;
 	if (!indexes && is_new(writer->rel))
@@ -324,7 +326,7 @@ closure_writer_add(ClosureWriter *writer, ClosureNode *ancestor,
 	}
 	if (writer->nslots == writer->maxslots)
 		writer->slots[writer->maxslots++] =
-			MakeSingleTupleTableSlot(RelationGetDescr(writer->rel),
+			MakeSingleTupleTableSlot(writer->desc,
 									 table_slot_callbacks(writer->rel));
 	slot = writer->slots[writer->nslots++];
 	for (int i = 0; i < writer->h->nkeys; i++)

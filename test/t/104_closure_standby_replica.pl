@@ -112,6 +112,13 @@ is( $standby->safe_psql('postgres', q{
 		SELECT count(*) FROM node n JOIN node_closure c ON c.descendant = n.id WHERE c.ancestor = 1003}),
 	$primary->safe_psql('postgres', 'SELECT count(*) FROM node_closure WHERE ancestor = 1003'),
 	'standby: a subtree is read');
+for my $read ('SELECT id, node_path(id), node_root(id), node_height(id) FROM node ORDER BY id',
+	q{SELECT line FROM plinth_closure.tree('node')}, q{SELECT node, depth FROM plinth_closure.descendants('node', '1003') ORDER BY 1},
+	q{SELECT plinth_closure.lca('node', VARIADIC (SELECT array_agg(node::text) FROM node_leaves(1003)))})
+{
+	my $there = $standby->safe_psql('postgres', $read);
+	ok($there ne '' && $there eq $primary->safe_psql('postgres', $read), "standby: $read");
+}
 for my $write ('INSERT INTO node VALUES (9999, 1)', q{SELECT plinth_closure.disable('node')}, 'DELETE FROM node_closure')
 {
 	my ($rc, $out, $err) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\n$write");
