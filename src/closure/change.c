@@ -25,14 +25,18 @@ missing_parent(Hierarchy *h, ClosureNode *node)
 			 errmsg("node %s of hierarchy \"%s\" has parent %s, which does not exist",
 					closure_key_text(h, node->key), get_rel_name(h->relid),
 					closure_key_text(h, node->parent->key)),
+			 node->known && node->parent == node->fate->old_parent ?
+			 errhint("Delete it too, or give it another parent in the same statement.") :
 			 errhint("Insert the parent first or in the same statement."),
 			 closure_errtable(h)));
 }
 
 /*
  * Nodes whose rows were inserted, with these parents.  One that the closure has
- * already was changed by a statement inside this one before we were told of
- * its insertion: it has to be looked at like others.
+ * already in another place was changed by a statement inside this one before
+ * we were told of its insertion: it has to be looked at like others.  In the
+ * same place, it is there because a restore has brought the closure first, and
+ * the table, whose partitions may be locked, need not be asked.
  *
  * That a row still has the parent that it was inserted with is trusted, not
  * known: a referential action may have changed it already, of which we will
@@ -62,10 +66,11 @@ closure_note_inserts(ClosurePlan *plan)
 	closure_read_known(plan->nodes, set, touched->n);
 	for (int i = 0; i < touched->n; i++)
 	{
-		if (set[i]->known)
+		if (set[i]->known && set[i]->parent != set[i]->fate->old_parent)
 			continue;
 		(void) closure_fate(set[i]);
-		set[i]->stated = set[i]->present = set[i]->changed = true;
+		set[i]->stated = set[i]->present = true;
+		set[i]->changed = !set[i]->known;
 	}
 	pfree(set);
 }

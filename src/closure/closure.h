@@ -116,6 +116,7 @@ typedef struct Hierarchy
 	Oid			collations[CLOSURE_MAX_KEYS];
 	Oid			equal_op[CLOSURE_MAX_KEYS];
 	FmgrInfo	equal[CLOSURE_MAX_KEYS];
+	Oid			at_least;		/* >= of a key of one column, if there is */
 	FmgrInfo	compare[CLOSURE_MAX_KEYS];
 	FmgrInfo	hash[CLOSURE_MAX_KEYS];
 	bool		hashable;		/* all of them */
@@ -152,6 +153,7 @@ typedef struct ClosureSource
 	Oid			relid;			/* hash key: the root, or a partition */
 	Oid			rootid;
 	bool		valid;
+	bool		armed;			/* has our statement triggers */
 	AttrNumber	key[CLOSURE_MAX_KEYS];
 	AttrNumber	parent[CLOSURE_MAX_KEYS];
 } ClosureSource;
@@ -300,7 +302,7 @@ extern void closure_stream(SPIPlanPtr plan, Oid *types, Datum *values, int n,
 						   void *arg);
 extern bool closure_slot_key(Hierarchy *h, TupleTableSlot *slot, int first,
 							 Datum *key);
-extern void closure_twice(Hierarchy *h, ClosureNode *node) pg_attribute_noreturn();
+extern void closure_twice(Hierarchy *h, ClosureNode *node);
 extern void closure_read_states(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_links(ClosureNodes *nodes, ClosureQuery query,

@@ -91,6 +91,7 @@ find_source(Relation rel, Trigger *trigger)
 	made.relid = relid;
 	made.rootid = closure_root(relid);
 	made.valid = true;
+	made.armed = closure_trigger(relid, "apply", NULL) != NULL;
 	foreach(lc, options->key)
 	{
 		made.key[i] = get_attnum(relid, lfirst(lc));
@@ -281,6 +282,13 @@ plinth_closure_collect(PG_FUNCTION_ARGS)
 						  trigdata->tg_trigger->tgargs);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		unchanged(h, source, trigdata->tg_trigslot, trigdata->tg_newslot))
+		return PointerGetDatum(NULL);
+
+	/*
+	 * A parallel restore may make the triggers of a partitioned table before
+	 * it fills a partition.  The closure is being restored then, too.
+	 */
+	if (!source->armed && !OidIsValid(h->pair_index))
 		return PointerGetDatum(NULL);
 	to = find_pending(source->rootid, false, true);
 	remember(to, h, source, trigdata->tg_trigslot, trigdata->tg_relation,

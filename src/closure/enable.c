@@ -127,7 +127,7 @@ column_definitions(Oid relid, const ClosureOptions *options)
 			int32		typmod;
 			Oid			collation;
 			const char *name = list_length(options->key) == 1 ? sides[side] :
-				psprintf("%s_%s", sides[side], (char *) lfirst(lc));
+				makeObjectName(sides[side], lfirst(lc), NULL);
 
 			get_atttypetypmodcoll(relid, get_attnum(relid, lfirst(lc)),
 								  &type, &typmod, &collation);
@@ -156,7 +156,7 @@ side_columns(const ClosureOptions *options, const char *side)
 	foreach(lc, options->key)
 		appendStringInfo(&buf, "%s%s", lc == list_head(options->key) ? "" : ", ",
 						 quote_identifier(list_length(options->key) == 1 ? side :
-										  psprintf("%s_%s", side, (char *) lfirst(lc))));
+										  makeObjectName(side, lfirst(lc), NULL)));
 	return buf.data;
 }
 

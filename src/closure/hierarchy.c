@@ -117,14 +117,18 @@ closure_errtable(const Hierarchy *h)
 	return err_generic_string(PG_DIAG_TABLE_NAME, get_rel_name(h->relid));
 }
 
-/* How the key columns of the closure are called. */
+/*
+ * How a column of the closure is called now.  They are known by their places:
+ * ancestor's, descendant's, depth.  What the key was called when they were
+ * made does not matter.
+ */
 char *
 closure_column(const Hierarchy *h, const char *side, int column)
 {
-	if (h->nkeys == 1)
-		return pstrdup(side);
-	return psprintf("%s_%s", side,
-					(char *) list_nth(h->options->key, column));
+	AttrNumber	attnum = 1 + column +
+		(strcmp(side, "descendant") == 0 ? h->nkeys : 0);
+
+	return get_attname(h->closureid, attnum, false);
 }
 
 /* The equality operator of a type's default btree opclass, qualified. */
@@ -431,9 +435,11 @@ query_text(Hierarchy *h, ClosureQuery query)
 							equal_keys(h, sdesc, k),
 							closure, equal_keys(h, desc, k));
 		case CQ_KNOWN:
-			return psprintf("SELECT k.ord FROM %s JOIN %s s ON %s AND %s",
-							keys, closure, equal_keys(h, sanc, k),
-							equal_keys(h, sdesc, k));
+			return psprintf("SELECT k.ord, %s FROM %s JOIN %s s ON %s AND %s"
+							" LEFT JOIN %s c ON %s AND c.depth OPERATOR(pg_catalog.=) 1",
+							list_of(h, anc), keys, closure,
+							equal_keys(h, sanc, k), equal_keys(h, sdesc, k),
+							closure, equal_keys(h, desc, k));
 		case CQ_ANCESTORS:
 			return psprintf("SELECT k.ord, c.depth, %s FROM %s JOIN %s c ON %s",
 							list_of(h, anc), keys, closure,

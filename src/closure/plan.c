@@ -43,7 +43,9 @@ too_deep(Hierarchy *h, ClosureNode *node, int depth)
 			 errmsg("node %s of hierarchy \"%s\" would be %d levels below its root",
 					closure_key_text(h, node->key), get_rel_name(h->relid),
 					depth),
-			 errdetail("At most %d levels are allowed by max_depth.",
+			 errdetail_plural("At most %d level is allowed by max_depth.",
+						  "At most %d levels are allowed by max_depth.",
+						  h->options->max_depth,
 					   h->options->max_depth),
 			 closure_errtable(h)));
 }

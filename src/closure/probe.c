@@ -96,6 +96,20 @@ closure_probe_prepare(Hierarchy *h)
 	h->pair_index = find_index(rel, h, attnums, 2);
 	h->descendant_index = find_index(rel, h, attnums + h->nkeys, 1);
 	table_close(rel, AccessShareLock);
+	if (OidIsValid(h->pair_index) && h->nkeys == 1)
+	{
+		Relation	index = index_open(h->pair_index, AccessShareLock);
+		Oid			op = get_opfamily_member(index->rd_opfamily[1],
+											 index->rd_opcintype[1],
+											 index->rd_opcintype[1],
+											 BTGreaterEqualStrategyNumber);
+
+		/* an index on names holds something shorter */
+		if (OidIsValid(op) &&
+			TupleDescAttr(RelationGetDescr(index), 1)->atttypid == h->types[0])
+			h->at_least = get_opcode(op);
+		index_close(index, AccessShareLock);
+	}
 }
 
 /*

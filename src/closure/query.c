@@ -323,12 +323,17 @@ static void
 receive_known(TupleTableSlot *slot, void *arg)
 {
 	Reading    *reading = arg;
+	Hierarchy  *h = reading->nodes->h;
 	bool		isnull;
+	ClosureNode *node = reading->set[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1];
+	Datum		key[CLOSURE_MAX_KEYS];
 
-	reading->set[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1]->known = true;
+	node->known = true;
+	closure_fate(node)->old_parent = closure_slot_key(h, slot, 2, key) ?
+		closure_node(reading->nodes, key) : NULL;
 }
 
-/* Which of these nodes are in the closure? */
+/* Which of these nodes are in the closure, and below which parents? */
 void
 closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n)
 {

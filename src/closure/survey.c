@@ -191,7 +191,9 @@ closure_survey_refuse(Hierarchy *h, const ClosureSurvey *survey)
 				 errmsg("node %s of table \"%s\" is %d levels below its root",
 						closure_key_text(h, survey->deepest->key),
 						get_rel_name(h->relid), survey->max_depth),
-				 errdetail("At most %d levels are allowed by max_depth.",
+				 errdetail_plural("At most %d level is allowed by max_depth.",
+						  "At most %d levels are allowed by max_depth.",
+						  h->options->max_depth,
 						   h->options->max_depth),
 				 closure_errtable(h)));
 	if (h->options->max_rows > 0 && survey->rows > h->options->max_rows)

@@ -154,10 +154,6 @@ sql('src', q{
 }, '-U', 'app');
 is(wrong('src', $_), '', "source: no difference in $_") for @tables;
 
-# As autovacuum would: pg_restore loads data first only of tables whose size it knows, and triggers of a partitioned
-# table may else be there before the rows of its partitions.
-$node->safe_psql('src', 'ANALYZE');
-
 # Whole databases.
 dump_db('plain', 'plain.sql', $node->connstr('src'));
 dump_db('custom', 'custom', '-Fc', $node->connstr('src'));

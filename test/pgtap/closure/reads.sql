@@ -440,6 +440,52 @@ SELECT is((SELECT count(*) FROM pg_proc WHERE proname LIKE 'r\_%' AND pronamespa
 SELECT isnt(to_regclass('r_closure'), NULL, 'the closure stays');
 SELECT drop_roles();
 
+----------------------------------------------------------------------------------------------------------------------
+-- estimate() and lock()
+----------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE e (id int PRIMARY KEY, parent int REFERENCES e);
+INSERT INTO e SELECT g, CASE WHEN g > 2 THEN 1 + (g * 31) % (g - 1) END FROM generate_series(1, 150) g;
+CREATE VIEW e_x AS WITH RECURSIVE x AS (SELECT id AS a, id AS d, 0 AS n FROM e UNION ALL SELECT p.parent, x.d, n + 1 FROM x JOIN e p ON p.id = x.a WHERE p.parent IS NOT NULL) TABLE x;
+SELECT results_eq($$ SELECT nodes, closure_rows, max_depth FROM plinth_closure.estimate('e') $$, 'SELECT (SELECT count(*) FROM e), count(*), max(n) FROM e_x', 'estimate() before enable() says how much it will be');
+SELECT cmp_ok((SELECT bytes FROM plinth_closure.estimate('e')), '>', (SELECT 50 * count(*) FROM e_x), 'and how big');
+SELECT is(to_regclass('e_closure'), NULL, 'and writes nothing');
+SELECT results_eq($$ SELECT * FROM plinth_closure.estimate('e', 'id', 'parent') $$, $$ SELECT * FROM plinth_closure.estimate('e', '{id}'::name[], '{parent}'::name[]) $$, 'with columns named one way or the other');
+CREATE TABLE large (id int PRIMARY KEY, parent int REFERENCES large);
+INSERT INTO large SELECT g, CASE WHEN g > 1 THEN (g - 2) / 3 + 1 END FROM generate_series(1, 20000) g;
+SELECT bytes AS estimated FROM plinth_closure.estimate('large') \gset
+SELECT plinth_closure.enable('large') IS NULL AS ignored \gset
+SELECT cmp_ok(pg_total_relation_size('large_closure'), '<', 5 * :estimated::bigint / 4, 'bytes are not too few');
+SELECT cmp_ok(pg_total_relation_size('large_closure'), '>', 4 * :estimated::bigint / 5, 'nor too many');
+SELECT is((SELECT closure_rows FROM plinth_closure.estimate('large')), (SELECT count(*) FROM large_closure), 'of a table that is a hierarchy already too');
+CREATE TABLE round (id int PRIMARY KEY, parent int);
+INSERT INTO round VALUES (1, 2), (2, 1), (3, 77);
+SELECT is(state_of($$ SELECT plinth_closure.estimate('round', 'id', 'parent') $$), '23514', 'a cycle has no closure');
+DELETE FROM round WHERE id = 2;
+SELECT is((SELECT closure_rows FROM plinth_closure.estimate('round', 'id', 'parent')), 2::bigint, 'a node with a missing parent counts as a root');
+SELECT is(state_of('SELECT plinth_closure.estimate(NULL)'), '22004', 'estimate(NULL)');
+SELECT is(state_of('SELECT plinth_closure.estimate(''round'')'), '22023', 'estimate() of a table that does not say what its parents are');
+SELECT is(state_of('SELECT plinth_closure.estimate(''large_closure'')'), '42809', 'estimate() of a closure');
+
+SELECT is(state_of($$ SELECT plinth_closure.lock('large', '5') $$), 'ok', 'lock()');
+SELECT is(state_of($$ SELECT plinth_closure.lock('large', '-5') $$), 'P0002', 'lock() of a node that is not there');
+SELECT is(state_of($$ SELECT plinth_closure.lock('large', NULL) $$), '22004', 'lock() of no node');
+SELECT is(state_of($$ SELECT plinth_closure.lock('large', 'x') $$), '22P02', 'lock() of what is no node');
+SELECT is(state_of($$ SELECT plinth_closure.lock('e', '5') $$), '55000', 'lock() of a table that is none');
+CREATE ROLE closure_reads_locker;
+GRANT USAGE ON SCHEMA pgtap, public TO closure_reads_locker;
+GRANT SELECT ON large TO closure_reads_locker;
+SET ROLE closure_reads_locker;
+SELECT is(state_of($$ SELECT plinth_closure.lock('large', '5') $$), '42501', 'who may only read the table may not lock its trees');
+SELECT is(state_of($$ SELECT plinth_closure.estimate('e') $$), '42501', 'who may not read the table gets no estimate');
+RESET ROLE;
+GRANT DELETE ON large TO closure_reads_locker;
+SET ROLE closure_reads_locker;
+SELECT is(state_of($$ SELECT plinth_closure.lock('large', '5') $$), 'ok', 'who may delete rows may');
+RESET ROLE;
+SELECT drop_roles();
+SELECT is_empty($$ SELECT * FROM plinth_closure.check('large') $$, 'and nothing is changed');
+
 -- disable() takes the functions away with the closure.
 SELECT plinth_closure.disable('categories', drop_closure => true) IS NULL AS ignored \gset
 SELECT is_empty($$ SELECT proname FROM pg_proc WHERE proname LIKE 'categories\_%' AND pronamespace = 'public'::regnamespace $$, 'no function stays without its closure');
