@@ -104,6 +104,13 @@ parent_columns(Oid relid, List *key, const char *constraint)
 static void
 find_columns(Oid relid, ClosureOptions *options)
 {
+	if (options->key == NIL &&
+		plinth_sql_strings("SELECT 1 FROM pg_index WHERE indrelid = %u AND indisprimary AND indisexclusion", relid) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the primary key of table \"%s\" is WITHOUT OVERLAPS",
+						get_rel_name(relid)),
+				 errhint("A hierarchy needs one row for each key.")));
 	if (options->key == NIL)
 		options->key = plinth_sql_strings("SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k(num, ord), pg_attribute a"
 										  " WHERE i.indrelid = %u AND i.indisprimary AND k.ord <= i.indnkeyatts"
@@ -161,6 +168,12 @@ check_columns(Oid relid, const ClosureOptions *options)
 						(errcode(ERRCODE_UNDEFINED_COLUMN),
 						 errmsg("column \"%s\" of relation \"%s\" does not exist",
 								names[j], get_rel_name(relid))));
+			if (get_attgenerated(relid, attnum) == PLINTH_GENERATED_VIRTUAL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("column \"%s\" of relation \"%s\" is a virtual generated column",
+								names[j], get_rel_name(relid)),
+						 errhint("Key and parent must be stored.")));
 			types[j] = get_atttype(relid, attnum);
 		}
 		if (types[0] != types[1])
@@ -178,7 +191,7 @@ check_columns(Oid relid, const ClosureOptions *options)
 					 errmsg("column \"%s\" cannot be both key and parent",
 							(char *) lfirst(lc))));
 	}
-	if (plinth_sql_strings("SELECT 1 FROM pg_index WHERE indrelid = %u AND indisunique AND indpred IS NULL AND indexprs IS NULL"
+	if (plinth_sql_strings("SELECT 1 FROM pg_index WHERE indrelid = %u AND indisunique AND NOT indisexclusion AND indpred IS NULL AND indexprs IS NULL"
 						   " AND indisvalid AND indnkeyatts = %d AND NOT EXISTS (SELECT FROM unnest((indkey::int2[])[0:indnkeyatts-1]) AS k(n)"
 						   "  WHERE k.n NOT IN (SELECT attnum FROM pg_attribute WHERE attrelid = %u AND attname IN (%s)))",
 						   relid, list_length(options->key), relid,

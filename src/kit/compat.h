@@ -150,9 +150,11 @@ plinth_json_lexer(char *json, int len, bool need_escapes)
 /* Virtual generated columns came with 18; goes with 17. */
 #if PG_VERSION_NUM >= 180000
 #define PLINTH_HAVE_VIRTUAL_COLUMNS 1
+#define PLINTH_GENERATED_VIRTUAL ATTRIBUTE_GENERATED_VIRTUAL
 #define PLINTH_IS_VIRTUAL(att) \
 	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #else
+#define PLINTH_GENERATED_VIRTUAL 'v'
 #define PLINTH_IS_VIRTUAL(att) false
 #endif
 

@@ -138,6 +138,15 @@ CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (10) TO (20);
 SELECT refused(format('SELECT plinth_closure.enable(%L, %L, %L)', t, 'id', 'parent'), code, pattern, 'enable() refuses ' || what) FROM (VALUES
 	('v_cat', '42809', 'v_cat', 'a view'), ('m_cat', '42809', 'm_cat', 'a materialized view'), ('temp_cat', '42809', 'temp_cat', 'a temporary table'), ('inh_child', '42809', 'inh_child', 'a child of inheritance'), ('inh', '42809', 'inh', 'a parent of inheritance'),
 	('pg_class', '42809', 'pg_class', 'a catalog'), ('part_1', '42809', 'part_1', 'a partition by itself'), ('nokey', '22023', 'nokey', 'a key that is not unique')) v (t, code, pattern, what);
+SELECT current_setting('server_version_num')::int >= 180000 AS eighteen \gset
+\if :eighteen
+CREATE TABLE virt (id int PRIMARY KEY, above text, parent int GENERATED ALWAYS AS (above::int) VIRTUAL);
+SELECT refused('SELECT plinth_closure.enable(''virt'', ''id'', ''parent'')', '0A000', 'parent.*virtual', 'enable() refuses a parent that is not stored');
+CREATE EXTENSION btree_gist;
+CREATE TABLE periods (id int, during daterange, parent int, PRIMARY KEY (id, during WITHOUT OVERLAPS), FOREIGN KEY (parent, PERIOD during) REFERENCES periods (id, PERIOD during));
+SELECT refused('SELECT plinth_closure.enable(''periods'')', '0A000', 'periods.*WITHOUT OVERLAPS', 'enable() refuses a key of periods');
+SELECT refused('SELECT plinth_closure.enable(''periods'', ''id'', ''parent'')', '22023', 'not unique', 'and a part of it');
+\endif
 SELECT refused('SELECT plinth_closure.enable(''nofk'')', '22023', 'no foreign key', 'enable() without a parent needs a foreign key');
 SELECT refused('SELECT plinth_closure.enable(''twofk'')', '22023', 'several foreign keys', 'enable() does not guess between two');
 SELECT is(plinth_closure.enable('twofk', parent => '{p2}'::name[])::text, 'twofk_closure', 'but takes the one that is named');
