@@ -63,12 +63,11 @@ closure_note_inserts(ClosurePlan *plan)
 			closure_node(plan->nodes, touched->parents + at) : NULL;
 		set[i] = node;
 	}
-	closure_read_known(plan->nodes, set, touched->n);
+	closure_read_links(plan->nodes, CQ_ANCESTORS, set, touched->n);
 	for (int i = 0; i < touched->n; i++)
 	{
 		if (set[i]->known && set[i]->parent != set[i]->fate->old_parent)
 			continue;
-		(void) closure_fate(set[i]);
 		set[i]->stated = set[i]->present = true;
 		set[i]->changed = !set[i]->known;
 	}
@@ -94,6 +93,23 @@ distinct_parents(ClosureNode **set, int n)
 		set[distinct++] = parent;
 	}
 	return distinct;
+}
+
+/* The ancestors of those nodes for which they have not been read. */
+static void
+read_ancestors(ClosureNodes *nodes, ClosureNode **set, int n)
+{
+	ClosureNode **unread = MemoryContextAllocHuge(CurrentMemoryContext,
+												  Max(n, 1) * sizeof(ClosureNode *));
+	int			nunread = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!set[i]->have_ancestors)
+			unread[nunread++] = set[i];
+	}
+	closure_read_links(nodes, CQ_ANCESTORS, unread, nunread);
+	pfree(unread);
 }
 
 /* Children of nodes that went will find no parent, or have another. */
@@ -156,7 +172,8 @@ closure_find_changes(ClosurePlan *plan)
 		if (n == 0 && looked)
 			break;
 		looked = true;
-		closure_read_states(nodes, set, n);
+		closure_read_parents(nodes, set, n);
+		read_ancestors(nodes, set, n);
 		for (int i = 0; i < n; i++)
 		{
 			ClosureNode *node = set[i];
@@ -165,7 +182,10 @@ closure_find_changes(ClosurePlan *plan)
 				(node->present && node->parent != node->fate->old_parent);
 		}
 		pfree(set);
-		touch_children_of_gone(nodes);
+
+		/* they are in the same trees: no other locks */
+		if (!plan->locks_only)
+			touch_children_of_gone(nodes);
 		if (late)
 			touch_waiting_children(nodes);
 
@@ -249,10 +269,6 @@ closure_find_roots(ClosurePlan *plan)
 	ClosureNode **set;
 	int			n;
 
-	CLOSURE_SELECT(nodes, set, n, node->changed && node->known &&
-				 !node->have_ancestors);
-	closure_read_links(nodes, CQ_ANCESTORS, set, n);
-	pfree(set);
 	/* parents that were touched */
 	CLOSURE_SELECT(nodes, set, n, node->changed && node->present &&
 				 node->parent && node->parent->known &&

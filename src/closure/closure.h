@@ -62,8 +62,7 @@ extern bool closure_orphans_parse(const char *word);
 /* The queries of a hierarchy; $n are arrays of keys, see hierarchy.c. */
 typedef enum ClosureQuery
 {
-	CQ_STATE,					/* parent in the table, parent in the closure */
-	CQ_KNOWN,					/* is it in the closure? */
+	CQ_PARENT,					/* in the table */
 	CQ_ANCESTORS,				/* of a set of nodes */
 	CQ_DESCENDANTS,				/* of a set of nodes */
 	CQ_CHILDREN,				/* in the table */
@@ -230,7 +229,7 @@ struct ClosureNode
 	int			count;			/* of good rows, in a survey; depth if new */
 	uint8		colour;			/* of the search for cycles */
 	bool		touched;		/* the statement changed its row, or may have */
-	bool		stated;			/* table and closure have been asked */
+	bool		stated;			/* the table has been asked */
 	bool		present;		/* in the table */
 	bool		known;			/* in the closure */
 	bool		changed;		/* its parent, or its existence */
@@ -303,8 +302,7 @@ extern void closure_stream(SPIPlanPtr plan, Oid *types, Datum *values, int n,
 extern bool closure_slot_key(Hierarchy *h, TupleTableSlot *slot, int first,
 							 Datum *key);
 extern void closure_twice(Hierarchy *h, ClosureNode *node);
-extern void closure_read_states(ClosureNodes *nodes, ClosureNode **set, int n);
-extern void closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n);
+extern void closure_read_parents(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_links(ClosureNodes *nodes, ClosureQuery query,
 							   ClosureNode **set, int n);
 extern List *closure_read_gone(ClosureNodes *nodes);
@@ -350,6 +348,7 @@ typedef struct ClosurePlan
 {
 	Hierarchy  *h;
 	const ClosureTouched *touched;
+	bool		locks_only;		/* it will not be finished */
 	bool		trusting;		/* that rows are as they were inserted */
 	List	   *drawn_in;		/* of Datum *: more keys to look at */
 	ClosureNodes *nodes;
@@ -367,7 +366,8 @@ extern bool closure_find_changes(ClosurePlan *plan);
 extern void closure_find_roots(ClosurePlan *plan);
 extern ClosureNode *closure_old_root(ClosureNode *node);
 extern ClosurePlan *closure_plan_begin(Hierarchy *h,
-									   const ClosureTouched *touched);
+									   const ClosureTouched *touched,
+									   bool locks_only);
 extern void closure_plan_finish(ClosurePlan *plan);
 extern void closure_plan_write(ClosurePlan *plan);
 

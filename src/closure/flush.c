@@ -193,7 +193,7 @@ plan_again(void *arg)
 	ClosurePlan *plan = attempt->plan;
 
 	take_locks(plan, attempt->gaps);
-	attempt->again = closure_plan_begin(plan->h, plan->touched);
+	attempt->again = closure_plan_begin(plan->h, plan->touched, false);
 	closure_plan_finish(attempt->again);
 	return covered(attempt->again, plan, attempt->gaps);
 }
@@ -202,7 +202,7 @@ plan_again(void *arg)
 static ClosurePlan *
 plan_under_locks(Hierarchy *h, const ClosureTouched *touched)
 {
-	Attempt		attempt = {.plan = closure_plan_begin(h, touched)};
+	Attempt		attempt = {.plan = closure_plan_begin(h, touched, true)};
 
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{

@@ -418,28 +418,13 @@ query_text(Hierarchy *h, ClosureQuery query)
 	char	  **tparent = columns(h, "t", "parent");
 	char	  **anc = columns(h, "c", "ancestor");
 	char	  **desc = columns(h, "c", "descendant");
-	char	  **sanc = columns(h, "s", "ancestor");
-	char	  **sdesc = columns(h, "s", "descendant");
 
 	switch (query)
 	{
-		case CQ_STATE:
-			return psprintf("SELECT k.ord, t.%s IS NOT NULL, s.depth IS NOT NULL, %s, %s"
-							" FROM %s LEFT JOIN %s t ON %s"
-							" LEFT JOIN %s s ON %s AND %s"
-							" LEFT JOIN %s c ON %s AND c.depth OPERATOR(pg_catalog.=) 1",
-							quote_identifier(linitial(h->options->key)),
-							list_of(h, tparent), list_of(h, anc),
-							keys, table, equal_keys(h, tkey, k),
-							closure, equal_keys(h, sanc, k),
-							equal_keys(h, sdesc, k),
-							closure, equal_keys(h, desc, k));
-		case CQ_KNOWN:
-			return psprintf("SELECT k.ord, %s FROM %s JOIN %s s ON %s AND %s"
-							" LEFT JOIN %s c ON %s AND c.depth OPERATOR(pg_catalog.=) 1",
-							list_of(h, anc), keys, closure,
-							equal_keys(h, sanc, k), equal_keys(h, sdesc, k),
-							closure, equal_keys(h, desc, k));
+		case CQ_PARENT:
+			return psprintf("SELECT k.ord, %s FROM %s JOIN %s t ON %s",
+							list_of(h, tparent), keys, table,
+							equal_keys(h, tkey, k));
 		case CQ_ANCESTORS:
 			return psprintf("SELECT k.ord, c.depth, %s FROM %s JOIN %s c ON %s",
 							list_of(h, anc), keys, closure,

@@ -364,13 +364,15 @@ look(ClosurePlan *plan)
  * context.  Errors: 23503 for a missing parent, 40001.
  */
 ClosurePlan *
-closure_plan_begin(Hierarchy *h, const ClosureTouched *touched)
+closure_plan_begin(Hierarchy *h, const ClosureTouched *touched,
+				   bool locks_only)
 {
 	ClosurePlan *plan = palloc0(sizeof(ClosurePlan));
 
 	plan->h = h;
 	plan->touched = touched;
 	plan->trusting = touched->inserted;
+	plan->locks_only = locks_only;
 	look(plan);
 	return plan;
 }

@@ -286,7 +286,7 @@ closure_twice(Hierarchy *h, ClosureNode *node)
 }
 
 static void
-receive_state(TupleTableSlot *slot, void *arg)
+receive_parent(TupleTableSlot *slot, void *arg)
 {
 	Reading    *reading = arg;
 	Hierarchy  *h = reading->nodes->h;
@@ -294,54 +294,30 @@ receive_state(TupleTableSlot *slot, void *arg)
 	ClosureNode *node = reading->set[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1];
 	Datum		key[CLOSURE_MAX_KEYS];
 
-	if (node->stated)
+	if (node->present)
 		closure_twice(h, node);
-	node->stated = true;
-	node->present = DatumGetBool(slot_getattr(slot, 2, &isnull));
-	node->known = DatumGetBool(slot_getattr(slot, 3, &isnull));
-	node->parent = closure_slot_key(h, slot, 4, key) ?
-		closure_node(reading->nodes, key) : NULL;
-	closure_fate(node)->old_parent = closure_slot_key(h, slot, 4 + h->nkeys, key) ?
+	node->present = true;
+	node->parent = closure_slot_key(h, slot, 2, key) ?
 		closure_node(reading->nodes, key) : NULL;
 }
 
-/* What table and closure say of these nodes. */
+/* Which of these nodes are in the table, and below which parents? */
 void
-closure_read_states(ClosureNodes *nodes, ClosureNode **set, int n)
+closure_read_parents(ClosureNodes *nodes, ClosureNode **set, int n)
 {
-	Reading		reading = {.nodes = nodes, .query = CQ_STATE, .set = set,
-	.receive = receive_state};
+	Reading		reading = {.nodes = nodes, .query = CQ_PARENT, .set = set,
+	.receive = receive_parent};
 	Datum		values[CLOSURE_MAX_KEYS];
 
 	if (n == 0)
 		return;
 	key_params(nodes->h, keys_of(set, n), n, values);
-	run_read(&reading, values, n);
-}
-
-static void
-receive_known(TupleTableSlot *slot, void *arg)
-{
-	Reading    *reading = arg;
-	Hierarchy  *h = reading->nodes->h;
-	bool		isnull;
-	ClosureNode *node = reading->set[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1];
-	Datum		key[CLOSURE_MAX_KEYS];
-
-	node->known = true;
-	closure_fate(node)->old_parent = closure_slot_key(h, slot, 2, key) ?
-		closure_node(reading->nodes, key) : NULL;
-}
-
-/* Which of these nodes are in the closure, and below which parents? */
-void
-closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n)
-{
-	Reading		reading = {.nodes = nodes, .query = CQ_KNOWN, .set = set,
-	.receive = receive_known};
-	Datum		values[CLOSURE_MAX_KEYS];
-
-	key_params(nodes->h, keys_of(set, n), n, values);
+	for (int i = 0; i < n; i++)
+	{
+		set[i]->stated = true;
+		set[i]->present = false;
+		set[i]->parent = NULL;
+	}
 	run_read(&reading, values, n);
 }
 
@@ -368,6 +344,8 @@ receive_link(TupleTableSlot *slot, void *arg)
 		closure_link(&closure_fate(node)->descendants, other, depth);
 	else if (depth > 0)
 		closure_link(&closure_fate(node)->ancestors, other, depth);
+	if (reading->query == CQ_ANCESTORS && depth == 1)
+		node->fate->old_parent = other;
 }
 
 /* Ancestors, descendants or children of these nodes, into their lists. */
