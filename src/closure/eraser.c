@@ -207,7 +207,9 @@ closure_erase(Hierarchy *h, ClosureRows *rows)
 		return;
 	sort_rows(rows->rows, rows->n);
 	eraser.rel = table_open(h->closureid, RowExclusiveLock);
-	if (!OidIsValid(h->pair_index) || !closure_is_plain(eraser.rel) ||
+	/* waiting for the lock may have shown that the indexes are others now */
+	if (!h->valid || !OidIsValid(h->pair_index) ||
+		!closure_is_plain(eraser.rel) ||
 		eraser.rel->rd_rel->relreplident == REPLICA_IDENTITY_NOTHING)
 	{
 		table_close(eraser.rel, NoLock);

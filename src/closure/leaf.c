@@ -183,7 +183,9 @@ closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched)
 	slot = table_slot_create(leaf.closure, NULL);
 	CommandCounterIncrement();
 	leaf.snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	done = !is_known(&leaf, slot);
+
+	/* waiting for the lock may have shown that the indexes are others now */
+	done = h->valid && !is_known(&leaf, slot);
 	if (done && parent)
 	{
 		leaf.parent = make_node(h, parent);
