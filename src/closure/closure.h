@@ -160,6 +160,7 @@ extern Oid	closure_root(Oid relid);
 extern Oid	closure_function(const char *name);
 extern PlinthTrigger *closure_trigger(Oid relid, const char *function,
 									  const char *name);
+extern List *closure_triggers(Oid relid);
 extern ClosureOptions *closure_table_options(Oid relid);
 
 /* ----------
