@@ -433,6 +433,16 @@ extern void closure_make_statement_triggers(Oid relid, Oid root,
 											const ClosureOptions *options);
 extern void closure_watch_all_updates(Oid relid, const ClosureOptions *options);
 extern int64 closure_repair(Oid relid);
+
+/* A reading of whole tables with the rights of the caller. */
+typedef struct ClosureInspection
+{
+	Snapshot	snapshot;
+	int			guc_level;
+} ClosureInspection;
+
+extern void closure_inspection_begin(ClosureInspection *inspection);
+extern void closure_inspection_end(ClosureInspection *inspection);
 extern char *closure_collation_name(Oid collation);
 
 /* ----------
