@@ -301,7 +301,7 @@ extern void closure_stream(SPIPlanPtr plan, Oid *types, Datum *values, int n,
 						   void *arg);
 extern bool closure_slot_key(Hierarchy *h, TupleTableSlot *slot, int first,
 							 Datum *key);
-extern void closure_twice(Hierarchy *h, ClosureNode *node) pg_attribute_noreturn();
+pg_noreturn extern void closure_twice(Hierarchy *h, ClosureNode *node);
 extern void closure_read_states(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_known(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_links(ClosureNodes *nodes, ClosureQuery query,
