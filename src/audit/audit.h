@@ -380,7 +380,6 @@ extern AuditOptions *audit_member_options(Oid member, Oid root,
  * follow.c
  * ----------
  */
-extern Oid	audit_named_relation(RangeVar *name);
 extern List *audit_logs_in(Oid nspid);
 extern void audit_follow_joining(Oid relid);
 

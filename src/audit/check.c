@@ -26,6 +26,8 @@
 #include "utils/tuplestore.h"
 #include "utils/varlena.h"
 
+#include "kit/target.h"
+
 PLINTH_FUNCTION(plinth_audit_check);
 PLINTH_FUNCTION(plinth_audit_repair);
 PLINTH_FUNCTION(plinth_audit_status);
@@ -458,26 +460,14 @@ static Datum
 examine(FunctionCallInfo fcinfo, bool mend)
 {
 	Examination exam;
-	Oid			relid;
-	char	   *name;
+	Oid			relid = plinth_target(fcinfo, 0);
+	char	   *name = plinth_existing_name(relid);
 	bool		child;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the table must not be null")));
-	relid = PG_GETARG_OID(0);
-	name = get_rel_name(relid);
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
 	if (mend)
 	{
 		PreventCommandIfReadOnly("plinth_audit.repair()");
-		if (!plinth_owns_relation(relid, GetUserId()))
-			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-		LockRelationOid(relid, ShareRowExclusiveLock);
+		plinth_lock_owned(relid, ShareRowExclusiveLock);
 	}
 	else if (!plinth_owns_relation(relid, GetUserId()) &&
 			 pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)

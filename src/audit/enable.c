@@ -20,7 +20,6 @@
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -31,6 +30,7 @@
 #include "utils/varlena.h"
 
 #include "kit/errors.h"
+#include "kit/target.h"
 
 PLINTH_FUNCTION(plinth_audit_enable);
 PLINTH_FUNCTION(plinth_audit_alter);
@@ -48,30 +48,22 @@ enum
 	ARG_LOG
 };
 
-/* A name[] argument as a List of char *. */
+/* An option that is a list of columns, each of them once. */
 static List *
 names_of(ArrayType *array, const char *option)
 {
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
 	List	   *names = NIL;
+	ListCell   *lc;
 
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("option \"%s\" must be a one-dimensional array",
 						option)));
-	deconstruct_array(array, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
-					  &elems, &nulls, &n);
-	for (int i = 0; i < n; i++)
+	foreach(lc, plinth_names_of(array, option))
 	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("option \"%s\" must not contain nulls", option)));
-		if (!plinth_name_in(names, NameStr(*DatumGetName(elems[i]))))
-			names = lappend(names, pstrdup(NameStr(*DatumGetName(elems[i]))));
+		if (!plinth_name_in(names, lfirst(lc)))
+			names = lappend(names, lfirst(lc));
 	}
 	return names;
 }
@@ -211,41 +203,21 @@ static Oid
 lock_target(FunctionCallInfo fcinfo, const char *command, LOCKMODE lockmode)
 {
 	Oid			relid;
-	char	   *name;
 	ListCell   *lc;
 
 	PreventCommandIfReadOnly(command);
-	if (PG_ARGISNULL(ARG_TARGET))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the table must not be null")));
-	relid = PG_GETARG_OID(ARG_TARGET);
-	name = get_rel_name(relid);
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-
-	/* not everybody may make everybody else wait */
-	if (!plinth_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(get_rel_relkind(relid)), name);
-	check_kind(relid, name);
-
-	LockRelationOid(relid, lockmode);
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" was dropped meanwhile", name)));
-	if (!plinth_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+	relid = plinth_target(fcinfo, ARG_TARGET);
+	plinth_require_owner(relid);
+	check_kind(relid, plinth_existing_name(relid));
+	plinth_lock_owned(relid, lockmode);
 
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
 		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
 			ereport(ERROR,
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("table \"%s\" cannot be audited", name),
+					 errmsg("table \"%s\" cannot be audited",
+							get_rel_name(relid)),
 					 errdetail("Its partition or child \"%s\" is a foreign table, whose changes happen on another server.",
 							   get_rel_name(lfirst_oid(lc)))));
 	}

@@ -20,24 +20,17 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
-#include "commands/event_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "kit/ddl.h"
 #include "kit/errors.h"
 
 PLINTH_FUNCTION(plinth_audit_ddl_end);
 PLINTH_FUNCTION(plinth_audit_ddl_drop);
-
-/* The relation that a command names, without a lock; InvalidOid if none. */
-Oid
-audit_named_relation(RangeVar *name)
-{
-	return name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
-}
 
 /* The logs in a schema, in the order of their OIDs. */
 List *
@@ -55,24 +48,6 @@ audit_logs_in(Oid nspid)
 	}
 	list_sort(logs, list_oid_cmp);
 	return logs;
-}
-
-/* Does the name stand in a list of the options? */
-static bool
-rename_in(List *names, const char *from, const char *to)
-{
-	bool		found = false;
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), from) == 0)
-		{
-			lfirst(lc) = pstrdup(to);
-			found = true;
-		}
-	}
-	return found;
 }
 
 /* A column was renamed: so it is in the options, here and below. */
@@ -98,9 +73,9 @@ follow_column_rename(Oid relid, const char *from, const char *to)
 			if (trigs[i] == NULL)
 				continue;
 			options = audit_options_parse(trigs[i]->nargs, trigs[i]->args);
-			found = rename_in(options->include, from, to);
-			found |= rename_in(options->exclude, from, to);
-			found |= rename_in(options->mask, from, to);
+			found = plinth_rename_in(options->include, from, to);
+			found |= plinth_rename_in(options->exclude, from, to);
+			found |= plinth_rename_in(options->mask, from, to);
 			if (found)
 				plinth_set_trigger_args(trigs[i]->oid,
 										audit_options_args(options));
@@ -274,9 +249,7 @@ after_detach(Oid part)
 		PlinthTrigger *truncate = audit_truncate_trigger(lfirst_oid(lc));
 
 		if (truncate && audit_row_trigger(lfirst_oid(lc)) == NULL)
-			plinth_sql("DROP TRIGGER %s ON %s",
-					   quote_identifier(truncate->name),
-					   plinth_relation_name(truncate->relid));
+			plinth_drop_trigger(truncate);
 	}
 }
 
@@ -353,7 +326,7 @@ follow_new_trigger(Oid tgoid)
 static void
 after_attribute_rename(RenameStmt *stmt)
 {
-	Oid			typrel = audit_named_relation(stmt->relation);
+	Oid			typrel = plinth_named_relation(stmt->relation);
 	ListCell   *lc;
 
 	if (!OidIsValid(typrel))
@@ -403,7 +376,7 @@ follow_parse_tree(Node *parsetree)
 		ListCell   *lc;
 
 		if (stmt->renameType == OBJECT_COLUMN)
-			follow_column_rename(audit_named_relation(stmt->relation),
+			follow_column_rename(plinth_named_relation(stmt->relation),
 								 stmt->subname, stmt->newname);
 		else if (stmt->renameType == OBJECT_ATTRIBUTE)
 			after_attribute_rename(stmt);
@@ -428,15 +401,15 @@ follow_parse_tree(Node *parsetree)
 			if (!IsA(cmd, AlterTableCmd))
 				continue;
 			if (cmd->subtype == AT_DropInherit)
-				after_no_inherit(audit_named_relation(stmt->relation),
-								 audit_named_relation(castNode(RangeVar, cmd->def)));
+				after_no_inherit(plinth_named_relation(stmt->relation),
+								 plinth_named_relation(castNode(RangeVar, cmd->def)));
 			else if (cmd->subtype == AT_AddInherit)
-				audit_follow_joining(audit_named_relation(stmt->relation));
+				audit_follow_joining(plinth_named_relation(stmt->relation));
 			else if (cmd->subtype == AT_AttachPartition)
-				audit_follow_joining(audit_named_relation(castNode(PartitionCmd, cmd->def)->name));
+				audit_follow_joining(plinth_named_relation(castNode(PartitionCmd, cmd->def)->name));
 			else if (cmd->subtype == AT_DetachPartition ||
 					 cmd->subtype == AT_DetachPartitionFinalize)
-				after_detach(audit_named_relation(castNode(PartitionCmd, cmd->def)->name));
+				after_detach(plinth_named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
 }
@@ -469,33 +442,24 @@ is_relevant(Node *parsetree)
 	}
 }
 
-/*
- * Look after all relations and triggers that a command has created or
- * changed.  CREATE SCHEMA may create several, so the server is asked for what
- * was created rather than the parse tree.
- */
+/* Look after all that a command has created or changed. */
 static void
 follow_touched_objects(void)
 {
 	ListCell   *lc;
 
-	foreach(lc, plinth_sql_strings("SELECT objid || CASE WHEN classid = 'pg_trigger'::regclass THEN 't'"
-								   " WHEN bool_or(command_tag IN ('CREATE TABLE', 'CREATE FOREIGN TABLE')) THEN '+' ELSE '' END"
-								   " FROM pg_event_trigger_ddl_commands()"
-								   " WHERE classid IN ('pg_class'::regclass, 'pg_trigger'::regclass) AND objsubid = 0"
-								   " GROUP BY classid, objid ORDER BY classid, objid"))
+	foreach(lc, plinth_touched_objects())
 	{
-		char	   *end;
-		Oid			objid = strtoul(lfirst(lc), &end, 10);
+		PlinthTouched *touched = lfirst(lc);
 
-		if (*end == 't')
+		if (touched->is_trigger)
 		{
-			follow_new_trigger(objid);
+			follow_new_trigger(touched->objid);
 			continue;
 		}
-		if (*end == '+')
-			audit_follow_joining(objid);
-		follow_relation(objid);
+		if (touched->is_new_table)
+			audit_follow_joining(touched->objid);
+		follow_relation(touched->objid);
 	}
 }
 
@@ -505,22 +469,18 @@ follow_touched_objects(void)
 Datum
 plinth_audit_ddl_end(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *trigdata;
+	Node	   *parsetree;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by event trigger manager",
-						"plinth_audit.ddl_end")));
-	trigdata = (EventTriggerData *) fcinfo->context;
+	parsetree = plinth_event_trigger(fcinfo,
+									 "plinth_audit.ddl_end")->parsetree;
 
 	/* while the extension itself comes or goes there is nothing to follow */
-	if (!is_relevant(trigdata->parsetree) ||
+	if (!is_relevant(parsetree) ||
 		!OidIsValid(audit_capture_function()) ||
 		!OidIsValid(audit_guard_function()))
 		PG_RETURN_NULL();
 
-	follow_parse_tree(trigdata->parsetree);
+	follow_parse_tree(parsetree);
 	follow_touched_objects();
 	PG_RETURN_NULL();
 }
@@ -534,11 +494,7 @@ plinth_audit_ddl_drop(PG_FUNCTION_ARGS)
 {
 	ListCell   *lc;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by event trigger manager",
-						"plinth_audit.ddl_drop")));
+	(void) plinth_event_trigger(fcinfo, "plinth_audit.ddl_drop");
 	if (!OidIsValid(audit_capture_function()))
 		PG_RETURN_NULL();
 

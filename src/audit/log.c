@@ -24,7 +24,6 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 /* The columns of a log, each with what goes into its definition. */
 static const struct
@@ -90,32 +89,18 @@ static const struct
 	"Logs that the transaction wrote to; whoever may read one of them sees this row"},
 };
 
-/* A trigger function of ours; InvalidOid while the extension is not there. */
-static Oid
-our_function(const char *name)
-{
-	Oid			nspid = get_namespace_oid(AUDIT_SCHEMA, true);
-
-	if (!OidIsValid(nspid))
-		return InvalidOid;
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
-						   ObjectIdGetDatum(nspid));
-}
-
-/* plinth_audit.capture() */
+/* plinth_audit.capture(); InvalidOid while the extension is not there. */
 Oid
 audit_capture_function(void)
 {
-	return our_function("capture");
+	return plinth_trigger_function(AUDIT_SCHEMA, "capture");
 }
 
 /* plinth_audit.guard() */
 Oid
 audit_guard_function(void)
 {
-	return our_function("guard");
+	return plinth_trigger_function(AUDIT_SCHEMA, "guard");
 }
 
 /* To whom logs belong. */
@@ -136,17 +121,7 @@ audit_owner(void)
 PlinthTrigger *
 audit_log_guard(Oid relid)
 {
-	Oid			guard = audit_guard_function();
-	ListCell   *lc;
-
-	foreach(lc, plinth_relation_triggers(relid))
-	{
-		PlinthTrigger *trig = lfirst(lc);
-
-		if (trig->funcid == guard)
-			return trig;
-	}
-	return NULL;
+	return plinth_find_trigger(relid, audit_guard_function(), NULL);
 }
 
 /* The value of "name=value" among a guard's arguments, or NULL. */

@@ -57,14 +57,7 @@ audit_truncate_name(bool truncate_rows)
 bool
 audit_truncate_parse(const char *word)
 {
-	if (strcmp(word, "rows") == 0)
-		return true;
-	if (strcmp(word, "event") == 0)
-		return false;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized value \"%s\" for option \"truncate\"", word),
-			 errhint("Valid values are \"rows\" and \"event\".")));
+	return plinth_option_choice("truncate", word, "rows", "event") == 0;
 }
 
 /*

@@ -16,11 +16,12 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
-#include "commands/event_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
+
+#include "kit/ddl.h"
 
 PLINTH_FUNCTION(plinth_audit_ddl_start);
 
@@ -96,16 +97,10 @@ before_schema_moves(Oid nspid)
 Datum
 plinth_audit_ddl_start(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *trigdata;
 	Node	   *parsetree;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by event trigger manager",
-						"plinth_audit.ddl_start")));
-	trigdata = (EventTriggerData *) fcinfo->context;
-	parsetree = trigdata->parsetree;
+	parsetree = plinth_event_trigger(fcinfo,
+									 "plinth_audit.ddl_start")->parsetree;
 
 	if (IsA(parsetree, AlterTableStmt))
 	{
@@ -118,20 +113,20 @@ plinth_audit_ddl_start(PG_FUNCTION_ARGS)
 
 			if (IsA(cmd, AlterTableCmd) &&
 				cmd->subtype == AT_AttachPartition)
-				before_attach(audit_named_relation(stmt->relation),
-							  audit_named_relation(castNode(PartitionCmd, cmd->def)->name));
+				before_attach(plinth_named_relation(stmt->relation),
+							  plinth_named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
 	else if (IsA(parsetree, RenameStmt) &&
 			 castNode(RenameStmt, parsetree)->renameType == OBJECT_TABLE)
-		before_relation_moves(audit_named_relation(castNode(RenameStmt, parsetree)->relation));
+		before_relation_moves(plinth_named_relation(castNode(RenameStmt, parsetree)->relation));
 	else if (IsA(parsetree, RenameStmt) &&
 			 castNode(RenameStmt, parsetree)->renameType == OBJECT_SCHEMA)
 		before_schema_moves(get_namespace_oid(castNode(RenameStmt, parsetree)->subname,
 											  true));
 	else if (IsA(parsetree, AlterObjectSchemaStmt) &&
 			 castNode(AlterObjectSchemaStmt, parsetree)->objectType == OBJECT_TABLE)
-		before_relation_moves(audit_named_relation(castNode(AlterObjectSchemaStmt, parsetree)->relation));
+		before_relation_moves(plinth_named_relation(castNode(AlterObjectSchemaStmt, parsetree)->relation));
 
 	PG_RETURN_NULL();
 }

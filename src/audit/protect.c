@@ -286,8 +286,7 @@ audit_log_protect(Oid logid, Oid table, bool fresh)
 	if (guard && (guard->type != GUARD_TYPE ||
 				  strcmp(guard->name, AUDIT_GUARD_TRIGGER) != 0))
 	{
-		plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(guard->name),
-				   name);
+		plinth_drop_trigger(guard);
 		guard = NULL;
 	}
 	if (guard == NULL)

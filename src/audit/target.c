@@ -34,6 +34,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "kit/cache.h"
 #include "kit/catalog.h"
 
 typedef struct CachedTarget
@@ -131,17 +132,8 @@ catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
 void
 audit_target_init(void)
 {
-	HASHCTL		ctl;
-
-	targets_context = AllocSetContextCreate(CacheMemoryContext,
-											"plinth_audit targets",
-											ALLOCSET_SMALL_SIZES);
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(CachedTarget);
-	ctl.hcxt = targets_context;
-	targets = hash_create("plinth_audit targets", 32, &ctl,
-						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-
+	targets = plinth_cache_create("plinth_audit targets",
+								  sizeof(CachedTarget), &targets_context);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);

@@ -198,13 +198,6 @@ make_trigger(Oid relid, bool for_row, const AuditOptions *options)
 	plinth_sql("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", name, trigger);
 }
 
-static void
-drop_trigger(const PlinthTrigger *trig)
-{
-	plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(trig->name),
-			   plinth_relation_name(trig->relid));
-}
-
 /*
  * Give a table and all below it the triggers that they lack, with these
  * options, and make all of them fire always.  A descendant that was audited
@@ -232,10 +225,10 @@ audit_triggers_make(Oid relid, const AuditOptions *options)
 							get_rel_name(member), get_rel_name(relid)),
 					 errdetail("Its own log \"%s\" stays as it is.",
 							   plinth_name_label(audit_table_options(member)->log))));
-			drop_trigger(trig);
+			plinth_drop_trigger(trig);
 			trig = audit_truncate_trigger(member);
 			if (trig)
-				drop_trigger(trig);
+				plinth_drop_trigger(trig);
 		}
 	}
 
@@ -355,10 +348,10 @@ audit_triggers_drop(Oid relid)
 			!audit_captured_into(member, logid))
 			continue;
 		if (truncate)
-			drop_trigger(truncate);
+			plinth_drop_trigger(truncate);
 		/* clones go with the trigger that they are clones of */
 		if (row && !OidIsValid(row->parent))
-			drop_trigger(row);
+			plinth_drop_trigger(row);
 		if (member != relid)
 			left = lappend_oid(left, member);
 	}

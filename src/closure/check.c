@@ -12,17 +12,16 @@
 #include "closure/closure.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
+
+#include "kit/target.h"
 
 PLINTH_FUNCTION(plinth_closure_check);
 PLINTH_FUNCTION(plinth_closure_repair);
@@ -199,6 +198,29 @@ read_closure(Findings *findings, Hierarchy *h, Snapshot snapshot)
 }
 
 /*
+ * Begin to read whole tables with the rights of the caller: connected to SPI,
+ * through one snapshot, and with an error in place of rows that row-level
+ * security would hide.  The memory context stays the caller's.
+ */
+void
+closure_inspection_begin(ClosureInspection *inspection)
+{
+	plinth_spi_begin();
+	inspection->guc_level = NewGUCNestLevel();
+	plinth_set_for_now("row_security", "off");
+	inspection->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+}
+
+/* Undo closure_inspection_begin(). */
+void
+closure_inspection_end(ClosureInspection *inspection)
+{
+	UnregisterSnapshot(inspection->snapshot);
+	AtEOXact_GUC(false, inspection->guc_level);
+	plinth_spi_end();
+}
+
+/*
  * Compare table and closure through one snapshot; the caller is connected to
  * SPI.
  */
@@ -210,26 +232,6 @@ compare(Hierarchy *h, Snapshot snapshot)
 	findings->survey = closure_survey(h, snapshot);
 	read_closure(findings, h, snapshot);
 	return findings;
-}
-
-/* The hierarchy that a call is about. */
-static Hierarchy *
-hierarchy_of(Oid relid)
-{
-	char	   *name = get_rel_name(relid);
-	PlinthTrigger *trig;
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	trig = closure_trigger(relid, "collect", NULL);
-	if (trig == NULL || OidIsValid(trig->parent))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not a hierarchy", name),
-				 errhint("Make it one with plinth_closure.enable().")));
-	return closure_hierarchy(relid, trig->nargs, trig->args);
 }
 
 /* One row of check(). */
@@ -264,25 +266,15 @@ Datum
 plinth_closure_check(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Hierarchy  *h = hierarchy_of(PG_GETARG_OID(0));
-	MemoryContext context;
+	Hierarchy  *h = closure_table_hierarchy(PG_GETARG_OID(0));
 	Findings   *findings;
-	Snapshot	snapshot;
+	ClosureInspection inspection;
 	ListCell   *lc;
-	int			level;
 
 	InitMaterializedSRF(fcinfo, 0);
-	context = CurrentMemoryContext;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context);
-	level = NewGUCNestLevel();
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	findings = compare(h, snapshot);
-	UnregisterSnapshot(snapshot);
-	AtEOXact_GUC(false, level);
+	closure_inspection_begin(&inspection);
+	findings = compare(h, inspection.snapshot);
+	closure_inspection_end(&inspection);
 
 	foreach(lc, findings->survey->cycles)
 		put_finding(result, h, "cycle", NULL,
@@ -304,8 +296,6 @@ plinth_closure_check(PG_FUNCTION_ARGS)
 		put_finding(result, h, "wrong depth", findings->wrong.rows[i].ancestor,
 					findings->wrong.rows[i].descendant,
 					findings->wrong.rows[i].depth, findings->found[i]);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
 	return (Datum) 0;
 }
 
@@ -316,7 +306,7 @@ plinth_closure_check(PG_FUNCTION_ARGS)
 int64
 closure_repair(Oid relid)
 {
-	Hierarchy  *h = hierarchy_of(relid);
+	Hierarchy  *h = closure_table_hierarchy(relid);
 	Findings   *findings;
 	Snapshot	snapshot;
 	PlinthIdentity saved;
@@ -343,10 +333,8 @@ plinth_closure_repair(PG_FUNCTION_ARGS)
 	Oid			relid = PG_GETARG_OID(0);
 
 	PreventCommandIfReadOnly("plinth_closure.repair()");
-	(void) hierarchy_of(relid);
-	if (!plinth_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	LockRelationOid(relid, ShareRowExclusiveLock);
+	(void) closure_table_hierarchy(relid);
+	plinth_lock_owned(relid, ShareRowExclusiveLock);
 	PG_RETURN_INT64(closure_repair(relid));
 }
 

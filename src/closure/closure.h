@@ -161,6 +161,7 @@ extern Oid	closure_root(Oid relid);
 extern Oid	closure_function(const char *name);
 extern PlinthTrigger *closure_trigger(Oid relid, const char *function,
 									  const char *name);
+extern List *closure_triggers(Oid relid);
 extern ClosureOptions *closure_table_options(Oid relid);
 
 /* ----------
@@ -301,7 +302,7 @@ extern void closure_stream(SPIPlanPtr plan, Oid *types, Datum *values, int n,
 						   void *arg);
 extern bool closure_slot_key(Hierarchy *h, TupleTableSlot *slot, int first,
 							 Datum *key);
-extern void closure_twice(Hierarchy *h, ClosureNode *node);
+pg_noreturn extern void closure_twice(Hierarchy *h, ClosureNode *node);
 extern void closure_read_parents(ClosureNodes *nodes, ClosureNode **set, int n);
 extern void closure_read_links(ClosureNodes *nodes, ClosureQuery query,
 							   ClosureNode **set, int n);
@@ -434,6 +435,16 @@ extern void closure_make_statement_triggers(Oid relid, Oid root,
 											const ClosureOptions *options);
 extern void closure_watch_all_updates(Oid relid, const ClosureOptions *options);
 extern int64 closure_repair(Oid relid);
+
+/* A reading of whole tables with the rights of the caller. */
+typedef struct ClosureInspection
+{
+	Snapshot	snapshot;
+	int			guc_level;
+} ClosureInspection;
+
+extern void closure_inspection_begin(ClosureInspection *inspection);
+extern void closure_inspection_end(ClosureInspection *inspection);
 extern char *closure_collation_name(Oid collation);
 
 /* ----------

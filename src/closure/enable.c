@@ -23,12 +23,13 @@
 #include "commands/defrem.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
+
+#include "kit/target.h"
 
 PLINTH_FUNCTION(plinth_closure_enable);
 PLINTH_FUNCTION(plinth_closure_disable);
@@ -47,21 +48,11 @@ static Oid
 lock_target(FunctionCallInfo fcinfo, const char *command, LOCKMODE lockmode)
 {
 	Oid			relid;
-	char	   *name;
 
 	PreventCommandIfReadOnly(command);
 	relid = closure_target(fcinfo);
-	name = get_rel_name(relid);
-	if (!plinth_owns_relation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(get_rel_relkind(relid)), name);
-	LockRelationOid(relid, lockmode);
+	plinth_lock_owned(relid, lockmode);
 	(void) find_all_inheritors(relid, lockmode, NULL);
-	if (get_rel_name(relid) == NULL ||
-		!plinth_owns_relation(relid, GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" was changed meanwhile", name)));
 	return relid;
 }
 
@@ -396,19 +387,14 @@ plinth_closure_disable(PG_FUNCTION_ARGS)
 	closure_drop_functions(relid, options);
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
-		Oid			member = lfirst_oid(lc);
 		ListCell   *lt;
 
-		foreach(lt, plinth_relation_triggers(member))
+		foreach(lt, closure_triggers(lfirst_oid(lc)))
 		{
 			PlinthTrigger *trig = lfirst(lt);
 
-			if (!OidIsValid(trig->parent) &&
-				(trig->funcid == closure_function("collect") ||
-				 trig->funcid == closure_function("apply")))
-				plinth_sql("DROP TRIGGER %s ON %s",
-						   quote_identifier(trig->name),
-						   plinth_relation_name(member));
+			if (!OidIsValid(trig->parent))
+				plinth_drop_trigger(trig);
 		}
 	}
 	if (!OidIsValid(closureid))
@@ -422,8 +408,7 @@ plinth_closure_disable(PG_FUNCTION_ARGS)
 			PlinthTrigger *trig = lfirst(lc);
 
 			if (trig->funcid == closure_function("guard"))
-				plinth_sql("DROP TRIGGER %s ON %s",
-						   quote_identifier(trig->name), options->closure);
+				plinth_drop_trigger(trig);
 		}
 	}
 	PG_RETURN_VOID();

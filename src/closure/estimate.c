@@ -20,10 +20,7 @@
 #include "funcapi.h"
 #include "storage/bufpage.h"
 #include "utils/datum.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 PLINTH_FUNCTION(plinth_closure_estimate);
@@ -86,31 +83,20 @@ estimate_bytes(Hierarchy *h, ClosureSurvey *survey)
 Datum
 plinth_closure_estimate(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
 	Oid			relid = closure_target(fcinfo);
 	ClosureOptions *options = closure_target_options(fcinfo);
 	Hierarchy  *h = closure_describe(relid, options);
 	ClosureSurvey *survey;
-	Snapshot	snapshot;
+	ClosureInspection inspection;
 	TupleDesc	desc;
 	Datum		values[4];
 	bool		nulls[4] = {0};
-	int			level;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context);
-	level = NewGUCNestLevel();
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	survey = closure_survey(h, snapshot);
-	UnregisterSnapshot(snapshot);
-	AtEOXact_GUC(false, level);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	closure_inspection_begin(&inspection);
+	survey = closure_survey(h, inspection.snapshot);
+	closure_inspection_end(&inspection);
 
 	options->orphan_roots = true;
 	options->max_depth = PG_INT32_MAX;

@@ -12,41 +12,16 @@
  */
 #include "closure/closure.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
-#include "commands/event_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "kit/ddl.h"
+
 PLINTH_FUNCTION(plinth_closure_ddl_end);
-
-static Oid
-named_relation(RangeVar *name)
-{
-	return name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
-}
-
-/* Our triggers on a relation. */
-static List *
-our_triggers(Oid relid)
-{
-	Oid			collect = closure_function("collect");
-	Oid			apply = closure_function("apply");
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, plinth_relation_triggers(relid))
-	{
-		PlinthTrigger *trig = lfirst(lc);
-
-		if (trig->funcid == collect || trig->funcid == apply)
-			result = lappend(result, trig);
-	}
-	return result;
-}
 
 /* A partition has come below a hierarchy: give it its statement triggers. */
 static void
@@ -83,14 +58,12 @@ after_attach(Oid parent, Oid part)
 			{
 				ListCell   *lt;
 
-				foreach(lt, our_triggers(lfirst_oid(lc)))
+				foreach(lt, closure_triggers(lfirst_oid(lc)))
 				{
 					PlinthTrigger *trig = lfirst(lt);
 
 					if (!OidIsValid(trig->parent))
-						plinth_sql("DROP TRIGGER %s ON %s",
-								   quote_identifier(trig->name),
-								   plinth_relation_name(trig->relid));
+						plinth_drop_trigger(trig);
 				}
 			}
 		}
@@ -110,23 +83,14 @@ follow_column_rename(Oid relid, const char *from, const char *to)
 	{
 		ListCell   *lt;
 
-		foreach(lt, our_triggers(lfirst_oid(lc)))
+		foreach(lt, closure_triggers(lfirst_oid(lc)))
 		{
 			PlinthTrigger *trig = lfirst(lt);
 			ClosureOptions *options = closure_options_parse(trig->nargs,
 															trig->args);
-			ListCell   *ln;
 
-			foreach(ln, options->key)
-			{
-				if (strcmp(lfirst(ln), from) == 0)
-					lfirst(ln) = pstrdup(to);
-			}
-			foreach(ln, options->parent)
-			{
-				if (strcmp(lfirst(ln), from) == 0)
-					lfirst(ln) = pstrdup(to);
-			}
+			(void) plinth_rename_in(options->key, from, to);
+			(void) plinth_rename_in(options->parent, from, to);
 			plinth_set_trigger_args(trig->oid, closure_options_args(options));
 		}
 	}
@@ -185,38 +149,31 @@ follow_our_trigger(PlinthTrigger *trig)
 Datum
 plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *trigdata;
+	Node	   *parsetree;
 	ListCell   *lc;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by event trigger manager",
-						"plinth_closure.ddl_end")));
-	trigdata = (EventTriggerData *) fcinfo->context;
+	parsetree = plinth_event_trigger(fcinfo,
+									 "plinth_closure.ddl_end")->parsetree;
 	if (!OidIsValid(closure_function("collect")) ||
 		!OidIsValid(closure_function("apply")))
 		PG_RETURN_NULL();
 
-	switch (nodeTag(trigdata->parsetree))
+	switch (nodeTag(parsetree))
 	{
 		case T_CreateStmt:
-			if (castNode(CreateStmt, trigdata->parsetree)->partbound == NULL)
+			if (castNode(CreateStmt, parsetree)->partbound == NULL)
 				break;
 			/* FALLTHROUGH */
 		case T_CreateSchemaStmt:
 		case T_CreateTrigStmt:
 		case T_AlterTableStmt:
-			foreach(lc, plinth_sql_strings("SELECT DISTINCT CASE WHEN classid = 'pg_trigger'::regclass THEN 't' ELSE 'r' END || objid"
-										   " FROM pg_event_trigger_ddl_commands()"
-										   " WHERE classid IN ('pg_class'::regclass, 'pg_trigger'::regclass) AND objsubid = 0"))
+			foreach(lc, plinth_touched_objects())
 			{
-				char	   *what = lfirst(lc);
-				Oid			objid = strtoul(what + 1, NULL, 10);
+				PlinthTouched *touched = lfirst(lc);
 
-				if (*what == 't')
+				if (touched->is_trigger)
 				{
-					PlinthTrigger *trig = plinth_trigger(objid);
+					PlinthTrigger *trig = plinth_trigger(touched->objid);
 
 					if (trig)
 					{
@@ -227,18 +184,18 @@ plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 				else
 				{
 					/* nothing else brings a partition; see after_attach() */
-					if (!IsA(trigdata->parsetree, AlterTableStmt))
-						after_joining(objid);
-					follow_owner(objid);
+					if (!IsA(parsetree, AlterTableStmt))
+						after_joining(touched->objid);
+					follow_owner(touched->objid);
 				}
 			}
 			break;
 		case T_RenameStmt:
 			{
-				RenameStmt *stmt = castNode(RenameStmt, trigdata->parsetree);
+				RenameStmt *stmt = castNode(RenameStmt, parsetree);
 
 				if (stmt->renameType == OBJECT_COLUMN)
-					follow_column_rename(named_relation(stmt->relation),
+					follow_column_rename(plinth_named_relation(stmt->relation),
 										 stmt->subname, stmt->newname);
 			}
 			break;
@@ -246,9 +203,9 @@ plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 			break;
 	}
 
-	if (IsA(trigdata->parsetree, AlterTableStmt))
+	if (IsA(parsetree, AlterTableStmt))
 	{
-		AlterTableStmt *stmt = castNode(AlterTableStmt, trigdata->parsetree);
+		AlterTableStmt *stmt = castNode(AlterTableStmt, parsetree);
 
 		foreach(lc, stmt->cmds)
 		{
@@ -259,8 +216,8 @@ plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 				 cmd->subtype == AT_DetachPartition ||
 				 cmd->subtype == AT_DetachPartitionFinalize) &&
 				stmt->objtype == OBJECT_TABLE)
-				after_attach(named_relation(stmt->relation),
-							 named_relation(castNode(PartitionCmd, cmd->def)->name));
+				after_attach(plinth_named_relation(stmt->relation),
+							 plinth_named_relation(castNode(PartitionCmd, cmd->def)->name));
 		}
 	}
 	PG_RETURN_NULL();

@@ -29,6 +29,9 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "kit/cache.h"
+#include "kit/target.h"
+
 typedef struct CachedHierarchy
 {
 	Oid			relid;			/* hash key */
@@ -64,16 +67,9 @@ catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
 void
 closure_hierarchy_init(void)
 {
-	HASHCTL		ctl;
-
-	hierarchies_context = AllocSetContextCreate(CacheMemoryContext,
-												"plinth_closure hierarchies",
-												ALLOCSET_SMALL_SIZES);
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(CachedHierarchy);
-	ctl.hcxt = hierarchies_context;
-	hierarchies = hash_create("plinth_closure hierarchies", 16, &ctl,
-							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	hierarchies = plinth_cache_create("plinth_closure hierarchies",
+									  sizeof(CachedHierarchy),
+									  &hierarchies_context);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, catalog_changed, (Datum) 0);
@@ -299,13 +295,9 @@ closure_hierarchy(Oid relid, int nargs, char **args)
 Hierarchy *
 closure_table_hierarchy(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
+	char	   *name = plinth_existing_name(relid);
 	PlinthTrigger *trig = closure_trigger(relid, "collect", NULL);
 
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
 	if (trig && OidIsValid(trig->parent))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

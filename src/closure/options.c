@@ -16,14 +16,7 @@
 bool
 closure_orphans_parse(const char *word)
 {
-	if (strcmp(word, "root") == 0)
-		return true;
-	if (strcmp(word, "error") == 0)
-		return false;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized value \"%s\" for option \"orphans\"", word),
-			 errhint("Valid values are \"error\" and \"root\".")));
+	return plinth_option_choice("orphans", word, "error", "root") == 1;
 }
 
 /*

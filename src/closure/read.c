@@ -22,6 +22,8 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "kit/target.h"
+
 PLINTH_FUNCTION(plinth_closure_descendants);
 PLINTH_FUNCTION(plinth_closure_ancestors);
 PLINTH_FUNCTION(plinth_closure_children);
@@ -99,25 +101,7 @@ closure_each_row(SPIPlanPtr plan, Datum *values, const char *nulls,
 Hierarchy *
 closure_read_target(FunctionCallInfo fcinfo)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the table must not be null")));
-	return closure_table_hierarchy(PG_GETARG_OID(0));
-}
-
-static void
-connect(void)
-{
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-}
-
-static void
-finish(void)
-{
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	return closure_table_hierarchy(plinth_target(fcinfo, 0));
 }
 
 static void
@@ -283,9 +267,9 @@ read_rows(FunctionCallInfo fcinfo, ClosureRead read)
 	}
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	question->rows = (ReturnSetInfo *) fcinfo->resultinfo;
-	connect();
+	plinth_spi_connect();
 	(void) ask(question, read, limits, put_row);
-	finish();
+	plinth_spi_finish();
 	return (Datum) 0;
 }
 
@@ -299,11 +283,11 @@ read_number(FunctionCallInfo fcinfo, ClosureRead read, int64 least)
 	Question   *question = begin(fcinfo, closure_read_nodes(read));
 
 	question->number = -1;
-	connect();
+	plinth_spi_connect();
 	(void) ask(question, read, NULL, put_number);
 	for (int i = 0; i < question->nnodes && question->number < least; i++)
 		closure_require_node(question->h, question->nodes[i]);
-	finish();
+	plinth_spi_finish();
 	return question->number;
 }
 
@@ -384,9 +368,9 @@ plinth_closure_root(PG_FUNCTION_ARGS)
 {
 	Question   *question = begin(fcinfo, 1);
 
-	connect();
+	plinth_spi_connect();
 	(void) ask(question, CR_ROOT, NULL, put_node);
-	finish();
+	plinth_spi_finish();
 	PG_RETURN_TEXT_P(cstring_to_text(closure_node_out(question->text,
 													  question->node)));
 }
@@ -397,9 +381,9 @@ plinth_closure_path(PG_FUNCTION_ARGS)
 {
 	Question   *question = begin(fcinfo, 1);
 
-	connect();
+	plinth_spi_connect();
 	(void) ask(question, CR_PATH, NULL, put_element);
-	finish();
+	plinth_spi_finish();
 	PG_RETURN_DATUM(makeArrayResult(question->array, question->context));
 }
 
@@ -436,7 +420,7 @@ plinth_closure_lca(PG_FUNCTION_ARGS)
 								   TextDatumGetCString(elems[i]));
 	}
 
-	connect();
+	plinth_spi_connect();
 	for (int i = 0; i < n; i++)
 		closure_require_node(h, nodes[i]);
 	question->node = nodes[0];
@@ -448,7 +432,7 @@ plinth_closure_lca(PG_FUNCTION_ARGS)
 		question->node = NULL;
 		(void) ask(question, CR_LCA, NULL, put_node);
 	}
-	finish();
+	plinth_spi_finish();
 	if (question->node == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(closure_node_out(question->text,

@@ -11,11 +11,11 @@
 
 #include "access/transam.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+
+#include "kit/target.h"
 
 /* The arguments of enable() and estimate() that say which columns. */
 enum
@@ -24,28 +24,6 @@ enum
 	ARG_KEY,
 	ARG_PARENT
 };
-
-/* A name[] argument as a List of char *. */
-static List *
-names_of(ArrayType *array, const char *option)
-{
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
-	List	   *names = NIL;
-
-	deconstruct_array(array, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
-					  &elems, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("option \"%s\" must not contain nulls", option)));
-		names = lappend(names, pstrdup(NameStr(*DatumGetName(elems[i]))));
-	}
-	return names;
-}
 
 /* Say no to a relation that cannot be a hierarchy. */
 static void
@@ -217,9 +195,9 @@ closure_target_options(FunctionCallInfo fcinfo)
 
 	options->max_depth = 1000;
 	if (!PG_ARGISNULL(ARG_KEY))
-		options->key = names_of(PG_GETARG_ARRAYTYPE_P(ARG_KEY), "key");
+		options->key = plinth_names_of(PG_GETARG_ARRAYTYPE_P(ARG_KEY), "key");
 	if (!PG_ARGISNULL(ARG_PARENT))
-		options->parent = names_of(PG_GETARG_ARRAYTYPE_P(ARG_PARENT), "parent");
+		options->parent = plinth_names_of(PG_GETARG_ARRAYTYPE_P(ARG_PARENT), "parent");
 	if (options->key == NIL && options->parent == NIL && present)
 		return present;
 	find_columns(relid, options);
@@ -231,19 +209,8 @@ closure_target_options(FunctionCallInfo fcinfo)
 Oid
 closure_target(FunctionCallInfo fcinfo)
 {
-	Oid			relid;
-	char	   *name;
+	Oid			relid = plinth_target(fcinfo, ARG_TARGET);
 
-	if (PG_ARGISNULL(ARG_TARGET))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the table must not be null")));
-	relid = PG_GETARG_OID(ARG_TARGET);
-	name = get_rel_name(relid);
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	check_kind(relid, name);
+	check_kind(relid, plinth_existing_name(relid));
 	return relid;
 }

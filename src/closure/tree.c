@@ -299,16 +299,14 @@ plinth_closure_tree(PG_FUNCTION_ARGS)
 	sql = tree_query(fcinfo, h);
 	InitMaterializedSRF(fcinfo, 0);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	plinth_spi_connect();
 	plan = SPI_prepare(sql, node ? h->nkeys : 0, types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);
 	if (closure_each_row(plan, node, NULL, put_node, &tree) == 0 && node)
 		closure_require_node(h, node);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	plinth_spi_finish();
 
 	link_nodes(&tree);
 	draw(&tree, (ReturnSetInfo *) fcinfo->resultinfo);

@@ -6,26 +6,14 @@
  */
 #include "closure/closure.h"
 
-#include "catalog/namespace.h"
 #include "catalog/partition.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_trigger.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 /* A trigger function of ours; InvalidOid while the extension is not there. */
 Oid
 closure_function(const char *name)
 {
-	Oid			nspid = get_namespace_oid(CLOSURE_SCHEMA, true);
-
-	if (!OidIsValid(nspid))
-		return InvalidOid;
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
-						   ObjectIdGetDatum(nspid));
+	return plinth_trigger_function(CLOSURE_SCHEMA, name);
 }
 
 /*
@@ -35,20 +23,26 @@ closure_function(const char *name)
 PlinthTrigger *
 closure_trigger(Oid relid, const char *function, const char *name)
 {
-	Oid			funcid = closure_function(function);
+	return plinth_find_trigger(relid, closure_function(function), name);
+}
+
+/* Those of our triggers on a table or partition that keep a closure. */
+List *
+closure_triggers(Oid relid)
+{
+	Oid			collect = closure_function("collect");
+	Oid			apply = closure_function("apply");
+	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (!OidIsValid(funcid))
-		return NULL;
 	foreach(lc, plinth_relation_triggers(relid))
 	{
 		PlinthTrigger *trig = lfirst(lc);
 
-		if (trig->funcid == funcid &&
-			(name == NULL || strcmp(trig->name, name) == 0))
-			return trig;
+		if (trig->funcid == collect || trig->funcid == apply)
+			result = lappend(result, trig);
 	}
-	return NULL;
+	return result;
 }
 
 /* The options of a table that is a hierarchy; NULL if it is none. */

@@ -2,8 +2,8 @@
  * src/kit/catalog.c
  *		Small questions to the system catalogs, and SQL with rights.
  *
- * All of this is for DDL time: nothing here may be called for each row.
- * Results are palloc'd in the current memory context.
+ * All of this but the connection to SPI is for DDL time: nothing here may be
+ * called for each row.  Results are palloc'd in the current memory context.
  *
  * Copyright (c) 2026, plinth contributors
  */
@@ -74,6 +74,23 @@ plinth_function_owner(Oid funcid)
 	owner = ((Form_pg_proc) GETSTRUCT(tup))->proowner;
 	ReleaseSysCache(tup);
 	return owner;
+}
+
+/*
+ * A function without arguments, as trigger functions are; InvalidOid if there
+ * is none of this name, or no such schema.
+ */
+Oid
+plinth_trigger_function(const char *nspname, const char *name)
+{
+	Oid			nspid = get_namespace_oid(nspname, true);
+
+	if (!OidIsValid(nspid))
+		return InvalidOid;
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(nspid));
 }
 
 /* Does the relation outlive the session? */
@@ -168,25 +185,34 @@ read_trigger(HeapTuple tup, TupleDesc desc)
 	return trig;
 }
 
-/* One trigger, or NULL if there is none of this OID. */
-PlinthTrigger *
-plinth_trigger(Oid tgoid)
+/* Triggers by one indexed column of pg_trigger: a List of PlinthTrigger. */
+static List *
+read_triggers(AttrNumber attnum, Oid indexid, Oid value)
 {
 	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
-	PlinthTrigger *trig = NULL;
+	List	   *result = NIL;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tup;
 
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(tgoid));
-	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
-	tup = systable_getnext(scan);
-	if (HeapTupleIsValid(tup))
-		trig = read_trigger(tup, RelationGetDescr(catalog));
+	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(value));
+	scan = systable_beginscan(catalog, indexid, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+		result = lappend(result, read_trigger(tup, RelationGetDescr(catalog)));
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	return trig;
+	return result;
+}
+
+/* One trigger, or NULL if there is none of this OID. */
+PlinthTrigger *
+plinth_trigger(Oid tgoid)
+{
+	List	   *found = read_triggers(Anum_pg_trigger_oid, TriggerOidIndexId,
+									 tgoid);
+
+	return found == NIL ? NULL : linitial(found);
 }
 
 /*
@@ -195,21 +221,30 @@ plinth_trigger(Oid tgoid)
 List *
 plinth_relation_triggers(Oid relid)
 {
-	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
-	List	   *result = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tup;
+	return read_triggers(Anum_pg_trigger_tgrelid, TriggerRelidNameIndexId,
+						 relid);
+}
 
-	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, TriggerRelidNameIndexId, true, NULL,
-							  1, &key);
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-		result = lappend(result, read_trigger(tup, RelationGetDescr(catalog)));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return result;
+/*
+ * The trigger of a relation that calls a function, with this name or, if that
+ * is NULL, the first one; NULL if there is none, or no such function.
+ */
+PlinthTrigger *
+plinth_find_trigger(Oid relid, Oid funcid, const char *name)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(funcid))
+		return NULL;
+	foreach(lc, plinth_relation_triggers(relid))
+	{
+		PlinthTrigger *trig = lfirst(lc);
+
+		if (trig->funcid == funcid &&
+			(name == NULL || strcmp(trig->name, name) == 0))
+			return trig;
+	}
+	return NULL;
 }
 
 /*
@@ -301,8 +336,9 @@ plinth_set_trigger_args(Oid tgoid, List *args)
 	CommandCounterIncrement();
 }
 
-static void
-set_for_now(const char *name, const char *value)
+/* Set a parameter until the caller's GUC nest level ends. */
+void
+plinth_set_for_now(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -312,7 +348,7 @@ set_for_now(const char *name, const char *value)
 static void
 set_safe_search_path(void)
 {
-	set_for_now("search_path", "pg_catalog, pg_temp");
+	plinth_set_for_now("search_path", "pg_catalog, pg_temp");
 }
 
 /*
@@ -329,10 +365,10 @@ plinth_become(PlinthIdentity *saved, Oid userid)
 						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	set_safe_search_path();
 	/* what we create follows our own wishes, not the session's */
-	set_for_now("default_tablespace", "");
-	set_for_now("default_table_access_method", "heap");
-	set_for_now("quote_all_identifiers", "off");
-	set_for_now("client_min_messages", "warning");
+	plinth_set_for_now("default_tablespace", "");
+	plinth_set_for_now("default_table_access_method", "heap");
+	plinth_set_for_now("quote_all_identifiers", "off");
+	plinth_set_for_now("client_min_messages", "warning");
 }
 
 /* Undo plinth_become(). */
@@ -341,6 +377,45 @@ plinth_restore_identity(const PlinthIdentity *saved)
 {
 	AtEOXact_GUC(false, saved->guc_level);
 	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+}
+
+/*
+ * Connect to SPI.  As after SPI_connect(), what is palloc'd from now on goes
+ * with plinth_spi_finish().
+ */
+void
+plinth_spi_connect(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/* Undo plinth_spi_connect(), memory context included. */
+void
+plinth_spi_finish(void)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/* Connect to SPI and stay in the caller's memory context. */
+void
+plinth_spi_begin(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	plinth_spi_connect();
+	MemoryContextSwitchTo(context);
+}
+
+/* Undo plinth_spi_begin(), and stay in whatever context is the current one. */
+void
+plinth_spi_end(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	plinth_spi_finish();
+	MemoryContextSwitchTo(context);
 }
 
 /*
@@ -389,11 +464,9 @@ plinth_sql(const char *fmt,...)
 	StringInfoData buf;
 
 	FORMAT_SQL(buf, fmt);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	plinth_spi_connect();
 	run_sql(buf.data, false);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	plinth_spi_finish();
 	pfree(buf.data);
 }
 
@@ -411,8 +484,7 @@ plinth_sql_strings(const char *fmt,...)
 	StringInfoData buf;
 
 	FORMAT_SQL(buf, fmt);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	plinth_spi_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (run_sql(buf.data, true) != SPI_OK_SELECT)
 		elog(ERROR, "not a query: %s", buf.data);
@@ -426,8 +498,15 @@ plinth_sql_strings(const char *fmt,...)
 		result = lappend(result, value ? pstrdup(value) : NULL);
 		MemoryContextSwitchTo(old);
 	}
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	plinth_spi_finish();
 	pfree(buf.data);
 	return result;
+}
+
+/* Drop a trigger, with the current role's rights. */
+void
+plinth_drop_trigger(const PlinthTrigger *trig)
+{
+	plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(trig->name),
+			   plinth_relation_name(trig->relid));
 }

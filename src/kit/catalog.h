@@ -38,8 +38,11 @@ typedef struct PlinthIdentity
 extern char *plinth_relation_name(Oid relid);
 extern Oid	plinth_relation_owner(Oid relid);
 extern Oid	plinth_function_owner(Oid funcid);
+extern Oid	plinth_trigger_function(const char *nspname, const char *name);
 extern PlinthTrigger *plinth_trigger(Oid tgoid);
 extern List *plinth_relation_triggers(Oid relid);
+extern PlinthTrigger *plinth_find_trigger(Oid relid, Oid funcid,
+										  const char *name);
 extern List *plinth_function_triggers(Oid funcid);
 extern void plinth_set_trigger_args(Oid tgoid, List *args);
 extern bool plinth_table_persists(Oid relid);
@@ -49,7 +52,14 @@ extern Oid	plinth_hold_schema(const char *nspname);
 extern void plinth_become(PlinthIdentity *saved, Oid userid);
 extern void plinth_restore_identity(const PlinthIdentity *saved);
 
+extern void plinth_set_for_now(const char *name, const char *value);
+
+extern void plinth_spi_connect(void);
+extern void plinth_spi_finish(void);
+extern void plinth_spi_begin(void);
+extern void plinth_spi_end(void);
 extern void plinth_sql(const char *fmt,...) pg_attribute_printf(1, 2);
 extern List *plinth_sql_strings(const char *fmt,...) pg_attribute_printf(1, 2);
+extern void plinth_drop_trigger(const PlinthTrigger *trig);
 
 #endif							/* PLINTH_CATALOG_H */

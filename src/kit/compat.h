@@ -158,6 +158,11 @@ plinth_json_lexer(char *json, int len, bool need_escapes)
 #define PLINTH_IS_VIRTUAL(att) false
 #endif
 
+/* A function that does not return says so in front since 18; goes with 17. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18 lets a library say its name and version; goes with 17. */
 #if PG_VERSION_NUM >= 180000
 #define PLINTH_MODULE_MAGIC(libname) \

@@ -1,16 +1,18 @@
 /*
  * src/kit/names.c
- *		Options and names as they stand in trigger arguments.
+ *		Options and names, in calls and in trigger arguments.
  *
- * An option is one argument "name=value".  Lists are quoted identifiers with
- * commas between, names of relations are schema-qualified and quoted.  Both
- * read the same whatever the session's settings are.
+ * In trigger arguments an option is one argument "name=value".  Lists are
+ * quoted identifiers with commas between, names of relations are
+ * schema-qualified and quoted.  Both read the same whatever the session's
+ * settings are.
  *
  * Copyright (c) 2026, plinth contributors
  */
 #include "kit/compat.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
@@ -26,6 +28,50 @@ plinth_arg_value(const char *arg, const char *name)
 	if (strncmp(arg, name, len) == 0 && arg[len] == '=')
 		return arg + len + 1;
 	return NULL;
+}
+
+/*
+ * Which of its two values an option has: 0 for the first, 1 for the second;
+ * 22023 for any other word.
+ */
+int
+plinth_option_choice(const char *option, const char *word, const char *first,
+					 const char *second)
+{
+	if (strcmp(word, first) == 0)
+		return 0;
+	if (strcmp(word, second) == 0)
+		return 1;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized value \"%s\" for option \"%s\"", word,
+					option),
+			 errhint("Valid values are \"%s\" and \"%s\".", first, second)));
+}
+
+/*
+ * An option that is a name[] as a List of palloc'd strings; 22004 if one of
+ * them is null.
+ */
+List *
+plinth_names_of(ArrayType *array, const char *option)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+	List	   *names = NIL;
+
+	deconstruct_array(array, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &elems, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("option \"%s\" must not contain nulls", option)));
+		names = lappend(names, pstrdup(NameStr(*DatumGetName(elems[i]))));
+	}
+	return names;
 }
 
 /*
@@ -80,6 +126,24 @@ plinth_name_in(const List *names, const char *name)
 			return true;
 	}
 	return false;
+}
+
+/* Put one name in another's place in the list; was it there? */
+bool
+plinth_rename_in(List *names, const char *from, const char *to)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), from) == 0)
+		{
+			lfirst(lc) = pstrdup(to);
+			found = true;
+		}
+	}
+	return found;
 }
 
 /* Trigger arguments as they stand in CREATE TRIGGER. */

@@ -3,6 +3,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use PlinthTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,47 +20,11 @@ $node->safe_psql('postgres', q{
 	CREATE EXTENSION plinth_audit;
 	CREATE TABLE stock (id int PRIMARY KEY, v int NOT NULL DEFAULT 0, filler text DEFAULT repeat('x', 100));
 	SELECT plinth_audit.enable('stock');
-	-- Where log and table disagree: the log, replayed in the documented order,
-	-- is not the table; or an old image is not the new image before it.
-	CREATE FUNCTION disagreements() RETURNS TABLE (what text, image jsonb)
-	BEGIN ATOMIC
-		WITH ordered AS (
-			SELECT *, max(audit_id) OVER (PARTITION BY transaction_id) AS last_id FROM stock_audit),
-		step AS (
-			SELECT last_id, command_id, audit_id, 1 AS part, row_key AS key, old_data AS gone, NULL::jsonb AS came
-			FROM ordered WHERE op <> 'I'
-			UNION ALL
-			SELECT last_id, command_id, audit_id, 2, jsonb_build_object('id', new_data -> 'id'), NULL, new_data
-			FROM ordered WHERE op IN ('I', 'U')),
-		chain AS (
-			SELECT *, lag(came) OVER w AS before, lead(part) OVER w IS NULL AS is_last
-			FROM step WINDOW w AS (PARTITION BY key ORDER BY last_id, command_id, audit_id, part)),
-		replayed AS (SELECT came FROM chain WHERE is_last AND came IS NOT NULL)
-		SELECT 'broken chain', gone FROM chain WHERE before IS DISTINCT FROM gone
-		UNION ALL (SELECT 'not in the log', to_jsonb(s) FROM stock s EXCEPT ALL SELECT 'not in the log', came FROM replayed)
-		UNION ALL (SELECT 'not in the table', came FROM replayed EXCEPT ALL SELECT 'not in the table', to_jsonb(s) FROM stock s)
-		UNION ALL SELECT 'no context', to_jsonb(l.transaction_id::text) FROM stock_audit l
-			LEFT JOIN plinth_audit.transaction x USING (transaction_id) WHERE x.transaction_id IS NULL
-		UNION ALL SELECT 'context of nothing', to_jsonb(x.transaction_id::text) FROM plinth_audit.transaction x
-			LEFT JOIN stock_audit l USING (transaction_id) WHERE l.transaction_id IS NULL;
-	END;
 	INSERT INTO stock (id) SELECT generate_series(1, 1000);
 	UPDATE stock SET v = 1 WHERE id <= 500;
 	DELETE FROM stock WHERE id > 900;});
+audit_judge($node);
 is($node->safe_psql('postgres', 'SELECT * FROM disagreements()'), '', 'log and table agree at first');
-
-sub crash
-{
-	my (@sessions) = @_;
-
-	$node->stop('immediate');
-	# psql ends with an error; that is no news.
-	for my $session (@sessions)
-	{
-		eval { $session->{run}->finish };
-	}
-	$node->start;
-}
 
 # Two transactions that never commit, one between statements with a savepoint
 # behind it, the other within a statement; their pages reach the disk.
@@ -78,7 +46,7 @@ $node->safe_psql('postgres', 'INSERT INTO stock (id) VALUES (5000)');
 my $committed = $node->safe_psql('postgres', 'SELECT l FROM stock_audit l ORDER BY audit_id');
 my $last_id = $node->safe_psql('postgres', 'SELECT max(audit_id) FROM stock_audit');
 $node->safe_psql('postgres', 'CHECKPOINT');
-crash($between, $within);
+crash($node, $between, $within);
 
 is($node->safe_psql('postgres', 'SELECT l FROM stock_audit l ORDER BY audit_id'), $committed,
 	'after the crash the log has all that was committed and nothing else');
@@ -103,21 +71,12 @@ COMMIT;
 END
 for my $round (1 .. 2)
 {
-	my ($in, $out, $err) = ('', '', '');
 	my $before = $node->safe_psql('postgres', 'SELECT max(audit_id) FROM stock_audit');
-	my $bench = IPC::Run::start(
-		[ 'pgbench', '-n', '-c', '4', '-T', '60', '--max-tries', '100', '-f', $script, '-h', $node->host,
-			'-p', $node->port, 'postgres' ],
-		'<', \$in, '>', \$out, '2>', \$err);
-	$node->poll_query_until('postgres',
-		"SELECT count(*) > 1000 FROM stock_audit WHERE audit_id > $before")
-	  or die "pgbench writes nothing: $err";
-	my $seen = $node->safe_psql('postgres',
+	my $seen = crash_under_load($node, $script,
+		"SELECT count(*) > 1000 FROM stock_audit WHERE audit_id > $before",
 		'SELECT count(*), max(audit_id) FROM stock_audit');
 	my ($count, $max) = split /\|/, $seen;
-	$node->stop('immediate');
-	eval { $bench->finish };
-	$node->start;
+
 	is($node->safe_psql('postgres', 'SELECT * FROM disagreements() LIMIT 5'), '',
 		"under load, crash $round: log and table agree");
 	cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM stock_audit WHERE audit_id <= $max"),
@@ -125,8 +84,6 @@ for my $round (1 .. 2)
 }
 is( $node->safe_psql('postgres', q{SELECT * FROM plinth_audit.check('stock')}),
 	'', 'check has nothing to complain about');
-$node->command_ok(
-	[ 'pg_amcheck', '-d', 'postgres', '--install-missing', '--heapallindexed', '-t', 'public.stock*', '-p', $node->port, '-h', $node->host ],
-	'heap and index of the log agree');
+amcheck_ok($node, 'public.stock*', 'heap and index of the log agree');
 
 done_testing();

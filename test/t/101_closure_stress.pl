@@ -3,6 +3,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use PlinthTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -188,9 +192,7 @@ cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM done WHERE outcome = 
 	'>', 20 * $seconds, 'and there were many of them');
 cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM done WHERE outcome = '23514'}),
 	'>', 0, 'some would have made a cycle');
-$node->command_ok(
-	[ 'pg_amcheck', '-d', 'postgres', '--install-missing', '--heapallindexed', '-t', 'public.*_closure', '-p', $node->port, '-h', $node->host ],
-	'heap and indexes of the closures agree');
+amcheck_ok($node, 'public.*_closure', 'heap and indexes of the closures agree');
 
 is($node->safe_psql('postgres', q{SELECT string_agg(problem, ' ') FROM (SELECT * FROM plinth_closure.check('kept') UNION ALL SELECT * FROM plinth_closure.check('bare') UNION ALL SELECT * FROM plinth_closure.check('loose')) x}),
 	'', 'check() agrees');

@@ -3,6 +3,10 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use PlinthTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -42,19 +46,6 @@ is($node->safe_psql('postgres', 'SELECT * FROM wrong()'), '', 'the closure is ri
 
 my $all = 'SELECT * FROM node_closure ORDER BY ancestor, descendant';
 
-sub crash
-{
-	my (@sessions) = @_;
-
-	$node->stop('immediate');
-	# psql ends with an error; that is no news.
-	for my $session (@sessions)
-	{
-		eval { $session->{run}->finish };
-	}
-	$node->start;
-}
-
 # One transaction between statements, with a savepoint behind it, about one
 # tree; another within the statement that moves 3,000 nodes.
 my $between = $node->background_psql('postgres');
@@ -87,7 +78,7 @@ $node->safe_psql('postgres', 'INSERT INTO node VALUES (7001, NULL), (7003, 7002)
 my $committed = $node->safe_psql('postgres', $all);
 my $table = $node->safe_psql('postgres', 'SELECT id, parent FROM node ORDER BY id');
 $node->safe_psql('postgres', 'CHECKPOINT');
-crash($between, $within, $waiting);
+crash($node, $between, $within, $waiting);
 
 ok($node->safe_psql('postgres', $all) eq $committed, 'after the crash the closure is what was committed');
 ok($node->safe_psql('postgres', 'SELECT id, parent FROM node ORDER BY id') eq $table, 'and so is the table');
@@ -102,7 +93,7 @@ $node->safe_psql('postgres', q{
 	UPDATE node SET parent = 2 WHERE id = 10;
 	DELETE FROM node WHERE id = 6001;});
 $committed = $node->safe_psql('postgres', $all);
-crash();
+crash($node);
 ok($node->safe_psql('postgres', $all) eq $committed, 'a move that was committed is there after a crash');
 is($node->safe_psql('postgres', 'SELECT * FROM wrong()'), '', 'and the closure is right');
 
@@ -122,25 +113,15 @@ COMMIT;
 END
 for my $round (1 .. 2)
 {
-	my ($in, $out, $err) = ('', '', '');
 	my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM node');
-	my $bench = IPC::Run::start(
-		[ 'pgbench', '-n', '-c', '4', '-T', '60', '--max-tries', '100', '-f', $script, '-h', $node->host,
-			'-p', $node->port, 'postgres' ],
-		'<', \$in, '>', \$out, '2>', \$err);
-	$node->poll_query_until('postgres', "SELECT count(*) > $before + 300 FROM node")
-	  or die "pgbench writes nothing: $err";
-	my $seen = $node->safe_psql('postgres', 'SELECT count(*) FROM node');
-	$node->stop('immediate');
-	eval { $bench->finish };
-	$node->start;
+	my $seen = crash_under_load($node, $script,
+		"SELECT count(*) > $before + 300 FROM node", 'SELECT count(*) FROM node');
+
 	is($node->safe_psql('postgres', 'SELECT * FROM wrong() LIMIT 5'), '',
 		"under load, crash $round: the closure is right");
 	cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM node_closure WHERE depth = 0'),
 		'>=', $seen, "under load, crash $round: nothing that was seen is lost");
 }
-$node->command_ok(
-	[ 'pg_amcheck', '-d', 'postgres', '--install-missing', '--heapallindexed', '-t', 'public.node*', '-p', $node->port, '-h', $node->host ],
-	'heap and indexes of the closure agree');
+amcheck_ok($node, 'public.node*', 'heap and indexes of the closure agree');
 
 done_testing();

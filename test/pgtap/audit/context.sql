@@ -26,16 +26,8 @@ RESET plinth_audit.context;
 SELECT plan(66);
 SELECT results_eq('SELECT actor, context FROM plinth_audit.transaction ORDER BY ended_at', $$ VALUES ('the client before', '{"client": "before"}'::jsonb), (NULL, NULL), ('early bird', NULL) $$, 'DISCARD ALL clears actor and context, as poolers expect; what was set before the library was loaded counts, if it is valid');
 
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'audit\_context\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('audit_context_');
 GRANT USAGE ON SCHEMA pgtap TO PUBLIC;
 
 CREATE TABLE a (id int PRIMARY KEY, v text);
@@ -370,5 +362,5 @@ SET ROLE audit_context_nobody;
 SELECT is((SELECT count(*) FROM plinth_audit.transaction), 0::bigint, 'with its policy');
 RESET ROLE;
 
-SELECT drop_roles();
+SELECT drop_roles('audit_context_');
 SELECT * FROM finish();

@@ -6,16 +6,8 @@ SET client_min_messages = error;
 CREATE EXTENSION plinth_audit;
 SELECT plan(147);
 
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'audit\_ddl\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('audit_ddl_');
 
 CREATE FUNCTION said(log regclass) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
@@ -362,5 +354,5 @@ TRUNCATE under1;
 RESET session_replication_role;
 SELECT says('under_audit', ARRAY['I {"id": 1} >{"t": "***", "id": 1} {"masked": ["t"]}', 'T {"id": 1} {"t": "***", "id": 1} {"masked": ["t"]}'], 'DDL under session_replication_role = replica is followed');
 
-SELECT drop_roles();
+SELECT drop_roles('audit_ddl_');
 SELECT * FROM finish();

@@ -6,16 +6,8 @@ SET client_min_messages = error;
 CREATE EXTENSION plinth_audit;
 SELECT plan(86);
 
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'audit\_partitions\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('audit_partitions_');
 
 -- What a log says since the last time it was asked, in the documented order; audit_ids in notes become "the D before".
 CREATE FUNCTION said(log regclass) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -397,5 +389,5 @@ TRUNCATE "P s".t1;
 SELECT says_set('"P s"."History"', '{"I 1 >root","I 6 >root","I 2 >leaf","T 1 root","T 2 leaf","T 6 root"}', 'log, schema and root renamed and moved: all leaves follow');
 SELECT is_empty($$ SELECT * FROM plinth_audit.check('"P s".root') $$, 'and all is well');
 
-SELECT drop_roles();
+SELECT drop_roles('audit_partitions_');
 SELECT * FROM finish();

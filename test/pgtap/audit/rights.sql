@@ -5,18 +5,8 @@
 SET client_min_messages = error;
 CREATE EXTENSION plinth_audit;
 
-
--- Roles are shared by all databases: start and end without them.
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'audit\_rights\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('audit_rights_');
 CREATE ROLE audit_rights_owner LOGIN;
 CREATE ROLE audit_rights_writer LOGIN;
 CREATE ROLE audit_rights_other LOGIN;
@@ -628,5 +618,5 @@ SELECT is_empty($$ SELECT tgrelid::regclass FROM pg_trigger WHERE tgname LIKE 'p
 -- Leave the cluster as it was.
 DROP TABLE trap;
 DO $$ BEGIN PERFORM plinth_audit.disable(target, true) FROM plinth_audit.status; END $$;
-SELECT drop_roles();
+SELECT drop_roles('audit_rights_');
 SELECT * FROM finish();

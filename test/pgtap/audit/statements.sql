@@ -6,16 +6,8 @@ SET client_min_messages = error;
 CREATE EXTENSION plinth_audit;
 SELECT plan(78);
 
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'audit\_statements\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('audit_statements_');
 CREATE ROLE audit_statements_alice;
 CREATE ROLE audit_statements_bob;
 GRANT USAGE ON SCHEMA pgtap TO PUBLIC;
@@ -451,5 +443,5 @@ SELECT col_is_pk('t_audit', 'audit_id', 'audit_id is the key of the log');
 
 -- Leave no file behind.
 SELECT format('COPY (SELECT 1) TO PROGRAM %L', format('cat > /dev/null; rm -f "%s"', current_setting('data_directory') || '/plinth_audit_statements.copy')) \gexec
-SELECT drop_roles();
+SELECT drop_roles('audit_statements_');
 SELECT * FROM finish();

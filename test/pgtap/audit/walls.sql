@@ -5,16 +5,8 @@ SET client_min_messages = error;
 CREATE EXTENSION plinth_audit;
 SELECT plan(24);
 
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'audit\_walls\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('audit_walls_');
 CREATE ROLE audit_walls_alice;
 CREATE ROLE audit_walls_bob;
 GRANT USAGE ON SCHEMA pgtap TO PUBLIC;
@@ -108,5 +100,5 @@ SELECT skip('the server has no debug_discard_caches', 2);
 \endif
 
 DROP SCHEMA s CASCADE;
-SELECT drop_roles();
+SELECT drop_roles('audit_walls_');
 SELECT * FROM finish();

@@ -7,17 +7,8 @@ SET jit = off;
 CREATE EXTENSION plinth_closure;
 SELECT * FROM no_plan();
 
--- Roles are shared by all databases: start and end without them.
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'closure\_behaviour\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('closure_behaviour_');
 GRANT USAGE ON SCHEMA pgtap TO PUBLIC;
 
 -- What becomes of a statement: its SQLSTATE and all that it says.
@@ -661,5 +652,5 @@ SELECT is_empty($$ SELECT * FROM plinth_closure.status WHERE closure::text LIKE 
 SELECT lives_ok('DROP EXTENSION plinth_closure CASCADE', 'the extension goes');
 SELECT isnt(to_regclass('plain_closure'), NULL, 'closures stay');
 SELECT lives_ok('UPDATE plain SET parent = id', 'and tables are tables like any other');
-SELECT drop_roles();
+SELECT drop_roles('closure_behaviour_');
 SELECT * FROM finish();

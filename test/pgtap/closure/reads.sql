@@ -84,23 +84,15 @@ SELECT ok(plan_of('SELECT * FROM ' || q) !~ 'Function Scan', 'inlined: ' || q) F
 SELECT ok(plan_of('SELECT * FROM categories_descendants(1) d JOIN categories c ON c.id = d.node') !~ 'Function Scan', 'also in a join');
 
 -- They follow the table's definition and rights.
-CREATE FUNCTION drop_roles() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	r name;
-BEGIN
-	FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'closure\_reads\_%' LOOP
-		EXECUTE format('DROP OWNED BY %I CASCADE', r);
-		EXECUTE format('DROP ROLE %I', r);
-	END LOOP;
-END $$;
-SELECT drop_roles();
+\ir ../../lib/roles.sql
+SELECT drop_roles('closure_reads_');
 CREATE ROLE closure_reads_reader;
 GRANT USAGE ON SCHEMA pgtap, public TO closure_reads_reader;
 SET ROLE closure_reads_reader;
 SELECT is(state_of('SELECT * FROM categories_descendants(1)'), '42501', 'who may not read the closure gets nothing from the functions');
 SELECT is(state_of('SELECT * FROM plinth_closure.descendants(''categories'', ''1'')'), '42501', 'nor from the generic ones');
 RESET ROLE;
-SELECT drop_roles();
+SELECT drop_roles('closure_reads_');
 ALTER TABLE categories RENAME COLUMN id TO key;
 SELECT is((SELECT count(*) FROM categories_descendants(1)), 6::bigint, 'a renamed key');
 SELECT is(nodes('SELECT * FROM categories_children(2)'), '{4,5}', 'and its children');
@@ -438,7 +430,7 @@ SELECT is((SELECT count(*) FROM r_descendants(1, 0)), (SELECT count(*) FROM x WH
 SELECT plinth_closure.disable('renamed') IS NULL AS ignored \gset
 SELECT is((SELECT count(*) FROM pg_proc WHERE proname LIKE 'r\_%' AND pronamespace = 'public'::regnamespace), 1::bigint, 'its functions are found all the same, and one of the same name that is not ours stays');
 SELECT isnt(to_regclass('r_closure'), NULL, 'the closure stays');
-SELECT drop_roles();
+SELECT drop_roles('closure_reads_');
 
 ----------------------------------------------------------------------------------------------------------------------
 -- estimate() and lock()
