@@ -400,13 +400,11 @@ row_exists(Relation rel, TupleTableSlot *slot)
 						 closure_equality(att->atttypid), n + 1);
 		n++;
 	}
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	plinth_spi_connect();
 	if (SPI_execute_with_args(sql.data, n, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look into the closure");
 	exists = SPI_processed > 0;
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	plinth_spi_finish();
 	return exists;
 }
 

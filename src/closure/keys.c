@@ -99,12 +99,9 @@ keys_as_text(Hierarchy *h, int column, const Datum **keys, int nkeys,
 	Oid			outfunc;
 	bool		varlena;
 
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("datestyle", "ISO", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	plinth_set_for_now("extra_float_digits", "3");
+	plinth_set_for_now("datestyle", "ISO");
+	plinth_set_for_now("intervalstyle", "postgres");
 	getTypeOutputInfo(h->types[column], &outfunc, &varlena);
 	for (int i = 0; i < nkeys; i++)
 		elems[i] = CStringGetTextDatum(OidOutputFunctionCall(outfunc,

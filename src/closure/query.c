@@ -41,11 +41,7 @@
 void
 closure_enter(Hierarchy *h, PlinthIdentity *saved)
 {
-	MemoryContext context = CurrentMemoryContext;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	MemoryContextSwitchTo(context);
+	plinth_spi_begin();
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	SetUserIdAndSecContext(h->owner,
 						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
@@ -55,12 +51,8 @@ closure_enter(Hierarchy *h, PlinthIdentity *saved)
 void
 closure_leave(const PlinthIdentity *saved)
 {
-	MemoryContext context = CurrentMemoryContext;
-
 	SetUserIdAndSecContext(saved->userid, saved->sec_context);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	MemoryContextSwitchTo(context);
+	plinth_spi_end();
 }
 
 typedef struct StreamReceiver
@@ -84,8 +76,7 @@ plan_by_index(void)
 	int			level = NewGUCNestLevel();
 
 	for (int i = 0; i < lengthof(names); i++)
-		(void) set_config_option(names[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		plinth_set_for_now(names[i], "off");
 	return level;
 }
 

@@ -475,7 +475,7 @@ GRANT DELETE ON large TO closure_reads_locker;
 SET ROLE closure_reads_locker;
 SELECT is(state_of($$ SELECT plinth_closure.lock('large', '5') $$), 'ok', 'who may delete rows may');
 RESET ROLE;
-SELECT drop_roles();
+SELECT drop_roles('closure_reads_');
 SELECT is_empty($$ SELECT * FROM plinth_closure.check('large') $$, 'and nothing is changed');
 
 -- disable() takes the functions away with the closure.
