@@ -152,6 +152,7 @@ typedef struct ClosureSource
 	Oid			relid;			/* hash key: the root, or a partition */
 	Oid			rootid;
 	bool		valid;
+	int			nkeys;
 	AttrNumber	key[CLOSURE_MAX_KEYS];
 	AttrNumber	parent[CLOSURE_MAX_KEYS];
 } ClosureSource;
@@ -445,6 +446,7 @@ extern void closure_load(Oid relid);
  * ----------
  */
 extern int	closure_writing;	/* are we writing the closure ourselves? */
+extern bool closure_committing; /* is the transaction about to end? */
 extern void closure_collect_init(void);
 
 /* ----------
@@ -495,6 +497,8 @@ extern void closure_make_functions(Oid relid);
 extern void closure_drop_functions(Oid relid, const ClosureOptions *options);
 extern void closure_own_functions(Oid relid, const ClosureOptions *options);
 extern void closure_attach(Oid relid, const ClosureOptions *options);
+extern bool closure_belongs_to(Oid closureid, Oid relid);
+extern Oid	closure_own_closure(Oid relid, const ClosureOptions *options);
 
 /* ----------
  * node_text.c: nodes as text

@@ -18,6 +18,7 @@
 #include "commands/event_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -69,6 +70,7 @@ after_joining(Oid relid)
 static void
 after_attach(Oid parent, Oid part)
 {
+	Oid			root;
 	ListCell   *lc;
 
 	if (!OidIsValid(parent) || closure_trigger(parent, "collect", NULL) == NULL)
@@ -95,7 +97,30 @@ after_attach(Oid parent, Oid part)
 			}
 		}
 	}
-	(void) closure_repair(closure_root(parent));
+
+	/* ATTACH PARTITION keeps nobody from writing to the others */
+	root = closure_root(parent);
+	LockRelationOid(root, ShareRowExclusiveLock);
+	(void) find_all_inheritors(root, ShareRowExclusiveLock, NULL);
+	(void) closure_repair(root);
+}
+
+/* One of several key columns was renamed: so are those of the closure. */
+static void
+rename_closure_columns(Oid relid, const char *from, const char *to)
+{
+	ClosureOptions *options = closure_table_options(relid);
+	Oid			closureid = plinth_qualified_oid(options->closure);
+	static const char *const sides[] = {"ancestor", "descendant"};
+
+	if (list_length(options->key) == 1 || !plinth_name_in(options->key, from) ||
+		!OidIsValid(closureid) || closure_root(relid) != relid ||
+		!closure_belongs_to(closureid, relid))
+		return;
+	for (int i = 0; i < 2; i++)
+		plinth_sql("ALTER TABLE %s RENAME COLUMN %s TO %s", options->closure,
+				   quote_identifier(psprintf("%s_%s", sides[i], from)),
+				   quote_identifier(psprintf("%s_%s", sides[i], to)));
 }
 
 /* A column was renamed: so it is in the options, here and below. */
@@ -106,6 +131,7 @@ follow_column_rename(Oid relid, const char *from, const char *to)
 
 	if (!OidIsValid(relid) || closure_trigger(relid, "collect", NULL) == NULL)
 		return;
+	rename_closure_columns(relid, from, to);
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
 		ListCell   *lt;
@@ -143,7 +169,9 @@ follow_owner(Oid relid)
 	if (options == NULL || closure_root(relid) != relid)
 		return;
 	closureid = plinth_qualified_oid(options->closure);
-	if (OidIsValid(closureid) && plinth_relation_owner(closureid) != owner)
+	if (!OidIsValid(closureid) || !closure_belongs_to(closureid, relid))
+		return;
+	if (plinth_relation_owner(closureid) != owner)
 		plinth_sql("ALTER TABLE %s OWNER TO %s", options->closure,
 				   quote_identifier(GetUserNameFromId(owner, false)));
 	closure_own_functions(relid, options);

@@ -205,13 +205,37 @@ fill_keys(Hierarchy *h)
 	h->nkeys = i;
 }
 
-/* Is there a self-referencing foreign key that is checked at commit only? */
-static bool
-parent_is_deferred(Oid relid)
+/* Attribute numbers as the text of an array. */
+static char *
+attnum_array(const AttrNumber *attnums, int n)
 {
-	return plinth_sql_strings("SELECT conname FROM pg_constraint WHERE conrelid = %u AND confrelid = %u"
-							  " AND contype = 'f' AND condeferred",
-							  relid, relid) != NIL;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&buf, "%s%d", i > 0 ? "," : "", attnums[i]);
+	return buf.data;
+}
+
+/*
+ * Is the parent a foreign key to the key that is checked at commit only?  It
+ * may have further columns, but only such as are never null: with them it
+ * would not be checked.
+ */
+static bool
+parent_is_deferred(Hierarchy *h)
+{
+	char	   *parents = attnum_array(h->parent_att, h->nkeys);
+
+	return plinth_sql_strings("SELECT c.conname FROM pg_constraint c WHERE c.conrelid = %u AND c.confrelid = %u"
+							  " AND c.contype = 'f' AND c.condeferred"
+							  " AND NOT EXISTS (SELECT FROM unnest('{%s}'::int2[], '{%s}'::int2[]) AS h(parent, key)"
+							  "  WHERE NOT EXISTS (SELECT FROM unnest(c.conkey, c.confkey) AS f(parent, key)"
+							  "   WHERE f.parent = h.parent AND f.key = h.key))"
+							  " AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)"
+							  "  AND NOT a.attnotnull AND a.attnum <> ALL ('{%s}'::int2[]))",
+							  h->relid, h->relid, parents,
+							  attnum_array(h->key_att, h->nkeys), parents) != NIL;
 }
 
 /* A table as a hierarchy, in the current context; it need not have a closure. */
@@ -225,7 +249,7 @@ closure_describe(Oid relid, ClosureOptions *options)
 	h->valid = true;
 	h->options = options;
 	fill_keys(h);
-	h->deferred_parent = parent_is_deferred(relid);
+	h->deferred_parent = parent_is_deferred(h);
 	return h;
 }
 
@@ -243,7 +267,8 @@ make_hierarchy(Oid relid, int nargs, char **args)
 						get_rel_name(relid)),
 				 errhint("Run plinth_closure.rebuild() to make it again, or plinth_closure.disable().")));
 	h->owner = plinth_relation_owner(h->closureid);
-	if (h->owner != plinth_relation_owner(relid) && !superuser_arg(h->owner))
+	/* whoever makes a trigger by hand names what it writes to */
+	if (h->owner != plinth_relation_owner(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("closure table \"%s\" does not belong to the owner of table \"%s\"",
@@ -443,6 +468,19 @@ query_text(Hierarchy *h, ClosureQuery query)
 							list_of(h, desc), keys, closure,
 							equal_keys(h, anc, k));
 		case CQ_CHILDREN:
+			/* the parent column may have another collation than the key */
+			for (int i = 0; i < h->nkeys; i++)
+			{
+				Oid			type;
+				int32		typmod;
+				Oid			collation;
+
+				get_atttypetypmodcoll(h->relid, h->parent_att[i], &type,
+									  &typmod, &collation);
+				if (collation != h->collations[i])
+					k[i] = psprintf("%s COLLATE %s", k[i],
+									closure_collation_name(h->collations[i]));
+			}
 			return psprintf("SELECT k.ord, 1, %s FROM %s JOIN %s t ON %s",
 							list_of(h, tkey), keys, table,
 							equal_keys(h, tparent, k));
