@@ -256,8 +256,10 @@ expand_item(StringInfo buf, Hierarchy *h, char *item, int nodes)
 		*equal = '\0';
 		for (int i = 0; i < h->nkeys; i++)
 			appendStringInfo(buf, "%s%s %s %s%s", i > 0 ? " AND " : "",
-							 column(h, item, i), closure_equality(h->types[i]),
-							 operand(h, equal + strlen(" = "), i),
+							 closure_comparable(h->types[i], column(h, item, i)),
+							 closure_equality(h->types[i]),
+							 closure_comparable(h->types[i],
+												operand(h, equal + strlen(" = "), i)),
 							 collation_of(h, item, i));
 	}
 	else if (isnull)

@@ -144,6 +144,7 @@ extern int	closure_plan_types(Hierarchy *h, ClosureQuery query, Oid *types);
 
 extern int	closure_errtable(const Hierarchy *h);
 extern char *closure_equality(Oid type);
+extern char *closure_comparable(Oid type, const char *key);
 extern char *closure_column(const Hierarchy *h, const char *side, int column);
 
 /* Where the key and parent columns of one relation of a hierarchy are. */

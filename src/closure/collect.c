@@ -466,8 +466,16 @@ plinth_closure_collect(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as a trigger after each row",
 						"plinth_closure.collect")));
 	source = find_source(trigdata->tg_relation, trigdata->tg_trigger);
-	h = closure_hierarchy(source->rootid, trigdata->tg_trigger->tgnargs,
-						  trigdata->tg_trigger->tgargs);
+	if (source->rootid == source->relid)
+		h = closure_hierarchy(source->rootid, trigdata->tg_trigger->tgnargs,
+							  trigdata->tg_trigger->tgargs);
+	else
+	{
+		/* a partition may belong to somebody else: the root's count */
+		h = closure_hierarchy(source->rootid, 0, NULL);
+		if (!trigdata->tg_trigger->tgisclone)
+			wrong_columns(h);
+	}
 	check_columns(h, source, RelationGetDescr(trigdata->tg_relation));
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		unchanged(h, source, trigdata->tg_trigslot, trigdata->tg_newslot))
@@ -528,6 +536,7 @@ plinth_closure_apply(PG_FUNCTION_ARGS)
 	Trigger    *trigger;
 	Oid			rootid;
 	Pending    *from;
+	char	  **args;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
@@ -541,14 +550,15 @@ plinth_closure_apply(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	rootid = find_source(trigdata->tg_relation, trigger)->rootid;
+	args = rootid == RelationGetRelid(trigdata->tg_relation) ?
+		trigger->tgargs : NULL;
 	from = find_pending(rootid, false,
 						TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event));
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
-		collect_truncated(closure_hierarchy(rootid, trigger->tgnargs,
-											trigger->tgargs),
+		collect_truncated(closure_hierarchy(rootid, trigger->tgnargs, args),
 						  from, RelationGetRelid(trigdata->tg_relation) == rootid);
 	if (from)
-		flush(from, trigger->tgnargs, trigger->tgargs);
+		flush(from, trigger->tgnargs, args);
 	return PointerGetDatum(NULL);
 }
 
@@ -577,9 +587,12 @@ row_exists(Relation rel, TupleTableSlot *slot)
 		if (isnull || n > 2 * CLOSURE_MAX_KEYS)
 			return false;
 		types[n] = att->atttypid;
-		appendStringInfo(&sql, "%s%s %s $%d", n > 0 ? " AND " : "",
-						 quote_identifier(NameStr(att->attname)),
-						 closure_equality(att->atttypid), n + 1);
+		appendStringInfo(&sql, "%s%s %s %s", n > 0 ? " AND " : "",
+						 closure_comparable(att->atttypid,
+											quote_identifier(NameStr(att->attname))),
+						 closure_equality(att->atttypid),
+						 closure_comparable(att->atttypid,
+											psprintf("$%d", n + 1)));
 		n++;
 	}
 	if (SPI_connect() != SPI_OK_CONNECT)

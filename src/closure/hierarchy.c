@@ -147,6 +147,22 @@ closure_equality(Oid type)
 	return result;
 }
 
+/*
+ * What makes of a key something that the equality operator can only mean.
+ * For a domain, anybody who may create in the operator's schema could add one
+ * that fits better: it has to be compared as its base type.
+ */
+char *
+closure_comparable(Oid type, const char *key)
+{
+	Oid			base = getBaseType(type);
+
+	if (base == type)
+		return pstrdup(key);
+	return psprintf("(%s)::%s", key,
+					format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY));
+}
+
 /* Describe the key columns. */
 static void
 fill_keys(Hierarchy *h)
@@ -279,8 +295,8 @@ make_hierarchy(Oid relid, int nargs, char **args)
 }
 
 /*
- * The hierarchy of a table whose triggers have these arguments.  Good until
- * the end of the transaction.
+ * The hierarchy of a table whose triggers have these arguments; if they are
+ * NULL, they are looked up.  Good until the end of the transaction.
  */
 Hierarchy *
 closure_hierarchy(Oid relid, int nargs, char **args)
@@ -294,6 +310,8 @@ closure_hierarchy(Oid relid, int nargs, char **args)
 	entry = hash_search(hierarchies, &relid, HASH_FIND, NULL);
 	if (entry && entry->hierarchy->valid)
 		return entry->hierarchy;
+	if (args == NULL)
+		return closure_table_hierarchy(relid);
 
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"plinth_closure hierarchy",
@@ -356,8 +374,10 @@ equal_keys(Hierarchy *h, char **left, char **right)
 
 	initStringInfo(&buf);
 	for (int i = 0; i < h->nkeys; i++)
-		appendStringInfo(&buf, "%s%s %s %s", i > 0 ? " AND " : "", left[i],
-						 closure_equality(h->types[i]), right[i]);
+		appendStringInfo(&buf, "%s%s %s %s", i > 0 ? " AND " : "",
+						 closure_comparable(h->types[i], left[i]),
+						 closure_equality(h->types[i]),
+						 closure_comparable(h->types[i], right[i]));
 	return buf.data;
 }
 

@@ -126,7 +126,23 @@ SELECT public.state_of('DELETE FROM m.kinds WHERE a = 4096') AS state2 \gset
 ROLLBACK;
 CREATE TABLE m.parts (a int, d int, depth int, PRIMARY KEY (a, d)) PARTITION BY RANGE (a);
 SELECT public.state_of($$ SELECT plinth_closure.is_ancestor_of('m.parts', 1, 2) $$) AS state3 \gset
+SET ROLE victim;
+CREATE TABLE v.parts (id int PRIMARY KEY, parent int) PARTITION BY RANGE (id);
+SELECT plinth_closure.enable('v.parts', 'id', 'parent');
+CREATE TABLE v.precious (ancestor int, descendant int, depth int);
 RESET ROLE;
+CREATE TABLE m.part (id int PRIMARY KEY, parent int);
+ALTER TABLE m.part OWNER TO mallory;
+ALTER TABLE v.parts ATTACH PARTITION m.part FOR VALUES FROM (0) TO (10);
+SET ROLE mallory;
+ALTER TABLE m.part DISABLE TRIGGER plinth_closure;
+DROP TRIGGER plinth_closure_flush ON m.part;
+CREATE TRIGGER p AFTER INSERT ON m.part FOR EACH ROW EXECUTE FUNCTION plinth_closure.collect('closure=v.precious', 'key=id', 'parent=parent');
+CREATE TRIGGER q AFTER INSERT ON m.part FOR EACH STATEMENT EXECUTE FUNCTION plinth_closure.apply('closure=v.precious', 'key=id', 'parent=parent');
+SELECT public.state_of('INSERT INTO m.part VALUES (1, NULL)') AS state4 \gset
+RESET ROLE;
+SELECT is(:'state4'::text, '55000', 'a trigger made by hand on a partition does not speak for the hierarchy');
+SELECT is_empty('SELECT * FROM v.precious', 'nor write elsewhere');
 SELECT is(:'state1'::text, '55000', 'a trigger made by hand cannot name a table of a superuser');
 SELECT is(:'state2'::text, '55000', 'two that name columns of different types do not meet');
 SELECT is(:'state3'::text, '42809', 'is_ancestor_of() refuses a partitioned table');
@@ -136,6 +152,18 @@ SELECT function_owner_is('v', 'tree_roots', '{}'::name[], 'victim', 'nor functio
 SELECT plinth_closure.disable('m.thief', drop_closure => true);
 SELECT has_table('v', 'tree_closure', 'nor does disable() drop it');
 SELECT results_eq('SELECT x FROM important', 'VALUES (1)', 'nothing was truncated');
+
+-- An operator for a domain does not slip in between.
+CREATE EXTENSION citext SCHEMA m;
+CREATE DOMAIN m.tag AS m.citext;
+CREATE FUNCTION m.never(m.tag, m.tag) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''I am %'', current_user; END';
+CREATE OPERATOR m.= (LEFTARG = m.tag, RIGHTARG = m.tag, FUNCTION = m.never);
+CREATE TABLE tags (id m.tag PRIMARY KEY, parent m.tag);
+SELECT plinth_closure.enable('tags', 'id', 'parent');
+INSERT INTO tags VALUES ('a', NULL), ('b', 'A'), ('c', 'B');
+UPDATE tags SET parent = 'a' WHERE id::text = 'c';
+SELECT is_empty($$ SELECT * FROM plinth_closure.check('tags') $$, 'keys of a domain are compared as its base type is');
+SELECT is((SELECT count(*) FROM tags_descendants('A'::m.tag)), 2::bigint, 'by the functions too');
 
 -- An index of another kind on the closure.
 CREATE INDEX ON lost_closure USING brin (depth);
