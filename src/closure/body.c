@@ -181,7 +181,8 @@ closure_read_nodes(ClosureRead read)
 bool
 closure_keys_fit_arrays(const Hierarchy *h)
 {
-	return h->nkeys == 1 && !OidIsValid(get_base_element_type(h->types[0]));
+	return h->nkeys == 1 && !h->textual[0] &&
+		!OidIsValid(get_base_element_type(h->types[0]));
 }
 
 /* "alias.side" of one key column, for the parser. */
@@ -256,8 +257,10 @@ expand_item(StringInfo buf, Hierarchy *h, char *item, int nodes)
 		*equal = '\0';
 		for (int i = 0; i < h->nkeys; i++)
 			appendStringInfo(buf, "%s%s %s %s%s", i > 0 ? " AND " : "",
-							 column(h, item, i), closure_equality(h->types[i]),
-							 operand(h, equal + strlen(" = "), i),
+							 closure_comparable(h->types[i], column(h, item, i)),
+							 closure_equality(h->types[i]),
+							 closure_comparable(h->types[i],
+												operand(h, equal + strlen(" = "), i)),
 							 collation_of(h, item, i));
 	}
 	else if (isnull)

@@ -144,6 +144,7 @@ extern int	closure_plan_types(Hierarchy *h, ClosureQuery query, Oid *types);
 
 extern int	closure_errtable(const Hierarchy *h);
 extern char *closure_equality(Oid type);
+extern char *closure_comparable(Oid type, const char *key);
 extern char *closure_column(const Hierarchy *h, const char *side, int column);
 
 /* Where the key and parent columns of one relation of a hierarchy are. */
@@ -153,6 +154,7 @@ typedef struct ClosureSource
 	Oid			rootid;
 	bool		valid;
 	bool		armed;			/* has our statement triggers */
+	int			nkeys;
 	AttrNumber	key[CLOSURE_MAX_KEYS];
 	AttrNumber	parent[CLOSURE_MAX_KEYS];
 } ClosureSource;
@@ -458,6 +460,7 @@ extern void closure_load(Oid relid);
  * ----------
  */
 extern int	closure_writing;	/* are we writing the closure ourselves? */
+extern bool closure_committing; /* is the transaction about to end? */
 extern void closure_collect_init(void);
 
 /* ----------
@@ -508,6 +511,8 @@ extern void closure_make_functions(Oid relid);
 extern void closure_drop_functions(Oid relid, const ClosureOptions *options);
 extern void closure_own_functions(Oid relid, const ClosureOptions *options);
 extern void closure_attach(Oid relid, const ClosureOptions *options);
+extern bool closure_belongs_to(Oid closureid, Oid relid);
+extern Oid	closure_own_closure(Oid relid, const ClosureOptions *options);
 
 /* ----------
  * node_text.c: nodes as text

@@ -14,18 +14,23 @@
  *
  * What is remembered belongs to the subtransaction that was running and dies
  * with it.  Ids of subtransactions only grow, so what an aborted one has left
- * is at the end.
+ * is at the end.  A statement inside another may bring up to date what the
+ * outer one has touched so far; if its subtransaction is then rolled back, as
+ * by an exception block, that has still to be done, so it is kept until then.
  *
  * Copyright (c) 2026, plinth contributors
  */
 #include "closure/closure.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
@@ -40,19 +45,37 @@ PLINTH_FUNCTION(plinth_closure_apply);
 PLINTH_FUNCTION(plinth_closure_guard);
 
 int			closure_writing = 0;
+bool		closure_committing = false;
+
+/* Touched nodes, and the subtransactions that touched them. */
+typedef struct Batch
+{
+	MemoryContext context;		/* of all this; NULL if there are none */
+	int			nkeys;
+	Oid		   *types;			/* of the keys */
+	ClosureTouched nodes;
+	SubTransactionId *subids;
+	int			max;
+} Batch;
 
 /* The touched nodes of one hierarchy. */
 typedef struct Pending
 {
 	Oid			relid;
 	bool		late;			/* not before the transaction ends */
-	MemoryContext context;		/* of the keys */
-	ClosureTouched nodes;
-	SubTransactionId *subids;
-	int			max;
+	Batch		batch;
 } Pending;
 
+/* What a subtransaction has brought up to date, or is about to. */
+typedef struct Flushed
+{
+	Pending    *from;
+	Batch		batch;
+	SubTransactionId subid;
+} Flushed;
+
 static List *pending = NIL;		/* of Pending, in TopTransactionContext */
+static List *flushed = NIL;		/* of Flushed, likewise */
 
 /* Where the columns are in each relation, by its OID. */
 static HTAB *sources = NULL;
@@ -106,6 +129,7 @@ find_source(Relation rel, Trigger *trigger)
 					 errtable(rel)));
 		i++;
 	}
+	made.nkeys = i;
 	source = hash_search(sources, &relid, HASH_ENTER, NULL);
 	*source = made;
 	return source;
@@ -132,9 +156,6 @@ find_pending(Oid relid, bool late, bool make)
 	found = palloc0(sizeof(Pending));
 	found->relid = relid;
 	found->late = late;
-	found->context = AllocSetContextCreate(TopTransactionContext,
-										   "plinth_closure pending",
-										   ALLOCSET_DEFAULT_SIZES);
 	pending = lappend(pending, found);
 	MemoryContextSwitchTo(old);
 	return found;
@@ -148,6 +169,55 @@ enlarge(void *array, Size size)
 		MemoryContextAllocHuge(CurrentMemoryContext, size);
 }
 
+/* Room for more nodes. */
+static void
+reserve(Batch *batch, int nkeys, const Oid *types, int more)
+{
+	MemoryContext old;
+	Size		max;
+
+	if (batch->context == NULL)
+	{
+		batch->context = AllocSetContextCreate(TopTransactionContext,
+											   "plinth_closure pending",
+											   ALLOCSET_DEFAULT_SIZES);
+		batch->nkeys = nkeys;
+		batch->types = MemoryContextAlloc(batch->context,
+										  nkeys * sizeof(Oid));
+		memcpy(batch->types, types, nkeys * sizeof(Oid));
+	}
+	if (batch->nodes.n + more <= batch->max)
+		return;
+	old = MemoryContextSwitchTo(batch->context);
+	max = batch->max = Max(Max(64, 2 * batch->max), batch->nodes.n + more);
+	batch->nodes.keys = enlarge(batch->nodes.keys,
+								max * nkeys * sizeof(Datum));
+	batch->nodes.parents = enlarge(batch->nodes.parents,
+								   max * nkeys * sizeof(Datum));
+	batch->nodes.below = enlarge(batch->nodes.below, max * sizeof(bool));
+	batch->subids = enlarge(batch->subids, max * sizeof(SubTransactionId));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+wrong_columns(Hierarchy *h)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("triggers of hierarchy \"%s\" do not agree about its columns",
+					get_rel_name(h->relid)),
+			 errhint("Run plinth_closure.disable() and plinth_closure.enable() again."),
+			 closure_errtable(h)));
+}
+
+/* Were these keys collected for the hierarchy as it is now described? */
+static bool
+fits(const Batch *batch, const Hierarchy *h)
+{
+	return batch->nkeys == h->nkeys &&
+		memcmp(batch->types, h->types, h->nkeys * sizeof(Oid)) == 0;
+}
+
 /*
  * Append a key.  If its row was inserted and so were all others, its parent
  * (or NULL) is kept too: the row need not be read again, since whatever
@@ -157,28 +227,38 @@ static void
 append_key(Pending *to, Hierarchy *h, const Datum *key, bool inserted,
 		   const Datum *parent)
 {
-	ClosureTouched *nodes = &to->nodes;
-	MemoryContext old = MemoryContextSwitchTo(to->context);
+	Batch	   *batch = &to->batch;
+	ClosureTouched *nodes = &batch->nodes;
 	Size		at = (Size) nodes->n * h->nkeys;
+	MemoryContext old;
 
-	if (nodes->n == to->max)
-	{
-		Size		max = to->max = Max(64, 2 * to->max);
-
-		nodes->keys = enlarge(nodes->keys, max * h->nkeys * sizeof(Datum));
-		nodes->parents = enlarge(nodes->parents,
-								 max * h->nkeys * sizeof(Datum));
-		nodes->below = enlarge(nodes->below, max * sizeof(bool));
-		to->subids = enlarge(to->subids, max * sizeof(SubTransactionId));
-	}
+	reserve(batch, h->nkeys, h->types, 1);
+	if (!fits(batch, h))
+		wrong_columns(h);
+	old = MemoryContextSwitchTo(batch->context);
 	closure_key_copy(h, key, nodes->keys + at);
 	nodes->inserted = inserted && (nodes->n == 0 || nodes->inserted);
 	nodes->below[nodes->n] = parent != NULL;
 	if (nodes->inserted && parent)
 		closure_key_copy(h, parent, nodes->parents + at);
-	to->subids[nodes->n] = GetCurrentSubTransactionId();
+	batch->subids[nodes->n] = GetCurrentSubTransactionId();
 	nodes->n++;
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Is a row still as it was inserted?  A statement of a trigger may have changed
+ * it, and brought the closure up to date, before we are told of the insertion.
+ * Nobody else can see the row yet, and the trigger got it as it is now.
+ */
+static bool
+as_inserted(Relation rel, HeapTuple tuple)
+{
+	uint16		infomask = tuple->t_data->t_infomask;
+
+	return rel->rd_tableam == GetHeapamTableAmRoutine() &&
+		((infomask & HEAP_XMAX_INVALID) ||
+		 HEAP_XMAX_IS_LOCKED_ONLY(infomask));
 }
 
 /* Remember the key of one row version. */
@@ -207,6 +287,23 @@ remember(Pending *to, Hierarchy *h, ClosureSource *source,
 	append_key(to, h, key, inserted, below ? parent : NULL);
 }
 
+/*
+ * Are the columns of a relation those that the hierarchy has keys of?  The
+ * triggers that told of them may not be the same, if one was made by hand.
+ */
+static void
+check_columns(Hierarchy *h, ClosureSource *source, TupleDesc desc)
+{
+	if (source->nkeys != h->nkeys)
+		wrong_columns(h);
+	for (int i = 0; i < h->nkeys; i++)
+	{
+		if (TupleDescAttr(desc, source->key[i] - 1)->atttypid != h->types[i] ||
+			TupleDescAttr(desc, source->parent[i] - 1)->atttypid != h->types[i])
+			wrong_columns(h);
+	}
+}
+
 /* Did an update leave key and parent as they were? */
 static bool
 unchanged(Hierarchy *h, ClosureSource *source, TupleTableSlot *old,
@@ -231,32 +328,124 @@ unchanged(Hierarchy *h, ClosureSource *source, TupleTableSlot *old,
 	return true;
 }
 
-/* Bring one hierarchy up to date. */
-static void
-flush(Pending *from, Hierarchy *h)
+/* Did a subtransaction around this one touch any of these nodes? */
+static bool
+touched_before(const Batch *batch, SubTransactionId subid)
 {
-	ClosureTouched nodes = from->nodes;
+	for (int i = 0; i < batch->nodes.n; i++)
+	{
+		if (batch->subids[i] < subid)
+			return true;
+	}
+	return false;
+}
+
+/* Keep what a subtransaction brings up to date, in case it is rolled back. */
+static void
+keep_flushed(Pending *from, const Batch *batch, SubTransactionId subid)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	Flushed    *entry = palloc(sizeof(Flushed));
+
+	entry->from = from;
+	entry->batch = *batch;
+	entry->subid = subid;
+	flushed = lappend(flushed, entry);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * A subtransaction has ended: what it brought up to date is its parent's work
+ * now, or has to be done again.
+ */
+static void
+end_flushed(SubTransactionId subid, SubTransactionId parent, bool aborted)
+{
 	ListCell   *lc;
 
-	if (nodes.n == 0)
-		return;
-	/* what our own writes might touch is another round's */
-	memset(&from->nodes, 0, sizeof(ClosureTouched));
-	from->subids = NULL;
-	from->max = 0;
-	if (nodes.n != 1 || !nodes.inserted || !closure_flush_leaf(h, &nodes))
+	foreach(lc, flushed)
 	{
-		foreach(lc, closure_flush(h, &nodes))
+		Flushed    *entry = lfirst(lc);
+		Batch	   *batch = &entry->batch;
+		Batch	   *to = &entry->from->batch;
+
+		if (entry->subid < subid)
+			continue;
+		if (!aborted && touched_before(batch, parent))
+		{
+			entry->subid = parent;
+			continue;
+		}
+		flushed = foreach_delete_current(flushed, lc);
+		if (!aborted || !touched_before(batch, subid))
+		{
+			MemoryContextDelete(batch->context);
+			continue;
+		}
+		reserve(to, batch->nkeys, batch->types, batch->nodes.n);
+		for (int i = 0; i < batch->nodes.n; i++)
+		{
+			if (batch->subids[i] >= subid)
+				continue;
+			memcpy(to->nodes.keys + (Size) to->nodes.n * batch->nkeys,
+				   batch->nodes.keys + (Size) i * batch->nkeys,
+				   batch->nkeys * sizeof(Datum));
+			to->nodes.below[to->nodes.n] = false;
+			to->subids[to->nodes.n++] = batch->subids[i];
+		}
+		to->nodes.inserted = false;
+		MemoryContextSetParent(batch->context, to->context);
+	}
+}
+
+/* Bring one hierarchy up to date. */
+static void
+flush(Pending *from, int nargs, char **args)
+{
+	Batch		batch = from->batch;
+	SubTransactionId subid = GetCurrentSubTransactionId();
+	bool		keep;
+	Hierarchy  *h;
+	ListCell   *lc;
+
+	if (batch.nodes.n == 0)
+		return;
+
+	/* its indexes must not change between looking for them and using them */
+	h = closure_hierarchy(from->relid, nargs, args);
+	for (;;)
+	{
+		LockRelationOid(h->closureid, RowExclusiveLock);
+		if (h->valid)
+			break;
+		h = closure_hierarchy(from->relid, nargs, args);
+	}
+	if (!fits(&batch, h))
+		wrong_columns(h);
+
+	/* what our own writes might touch is another round's */
+	memset(&from->batch, 0, sizeof(Batch));
+	keep = touched_before(&batch, subid);
+	if (keep)
+		keep_flushed(from, &batch, subid);
+	if (batch.nodes.n != 1 || !batch.nodes.inserted ||
+		!closure_flush_leaf(h, &batch.nodes))
+	{
+		foreach(lc, closure_flush(h, &batch.nodes))
+		{
+			if (from->late && !h->options->orphan_roots)
+				ereport(ERROR,
+						(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+						 errmsg("the parent of node %s of hierarchy \"%s\" does not exist",
+								closure_key_text(h, lfirst(lc)),
+								get_rel_name(h->relid)),
+						 closure_errtable(h)));
 			append_key(find_pending(h->relid, true, true), h, lfirst(lc),
 					   false, NULL);
+		}
 	}
-	if (from->nodes.n == 0)
-	{
-		MemoryContextReset(from->context);
-		memset(&from->nodes, 0, sizeof(ClosureTouched));
-		from->subids = NULL;
-		from->max = 0;
-	}
+	if (!keep)
+		MemoryContextDelete(batch.context);
 }
 
 /*
@@ -278,8 +467,17 @@ plinth_closure_collect(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as a trigger after each row",
 						"plinth_closure.collect")));
 	source = find_source(trigdata->tg_relation, trigdata->tg_trigger);
-	h = closure_hierarchy(source->rootid, trigdata->tg_trigger->tgnargs,
-						  trigdata->tg_trigger->tgargs);
+	if (source->rootid == source->relid)
+		h = closure_hierarchy(source->rootid, trigdata->tg_trigger->tgnargs,
+							  trigdata->tg_trigger->tgargs);
+	else
+	{
+		/* a partition may belong to somebody else: the root's count */
+		h = closure_hierarchy(source->rootid, 0, NULL);
+		if (!trigdata->tg_trigger->tgisclone)
+			wrong_columns(h);
+	}
+	check_columns(h, source, RelationGetDescr(trigdata->tg_relation));
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		unchanged(h, source, trigdata->tg_trigslot, trigdata->tg_newslot))
 		return PointerGetDatum(NULL);
@@ -292,7 +490,8 @@ plinth_closure_collect(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	to = find_pending(source->rootid, false, true);
 	remember(to, h, source, trigdata->tg_trigslot, trigdata->tg_relation,
-			 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event));
+			 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+			 as_inserted(trigdata->tg_relation, trigdata->tg_trigtuple));
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		remember(to, h, source, trigdata->tg_newslot, trigdata->tg_relation,
 				 false);
@@ -311,18 +510,20 @@ closure_is_open(Hierarchy *h)
 }
 
 /*
- * After TRUNCATE: if no row is left in the table, and no query of this session
- * is reading the closure, it is truncated too; otherwise, as after TRUNCATE of
- * one partition, the nodes that the table has no more are touched.
+ * After TRUNCATE: if all of the table was truncated and no row is left, and no
+ * query of this session is reading the closure, it is truncated too; otherwise
+ * the nodes that the table has no more are touched.  TRUNCATE of a partition
+ * lets others write to the rest, and that may be anything once we have waited
+ * for them.
  */
 static void
-collect_truncated(Hierarchy *h, Pending *to)
+collect_truncated(Hierarchy *h, Pending *to, bool whole)
 {
 	PlinthIdentity saved;
 	ListCell   *lc;
 
 	closure_enter(h, &saved);
-	if (!closure_is_open(h) && closure_read_empty(h))
+	if (whole && !closure_is_open(h) && closure_read_empty(h))
 		closure_truncate(plinth_relation_name(h->closureid));
 	else
 	{
@@ -343,6 +544,7 @@ plinth_closure_apply(PG_FUNCTION_ARGS)
 	Trigger    *trigger;
 	Oid			rootid;
 	Pending    *from;
+	char	  **args;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
@@ -356,17 +558,15 @@ plinth_closure_apply(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	rootid = find_source(trigdata->tg_relation, trigger)->rootid;
+	args = rootid == RelationGetRelid(trigdata->tg_relation) ?
+		trigger->tgargs : NULL;
 	from = find_pending(rootid, false,
 						TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event));
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+		collect_truncated(closure_hierarchy(rootid, trigger->tgnargs, args),
+						  from, RelationGetRelid(trigdata->tg_relation) == rootid);
 	if (from)
-	{
-		Hierarchy  *h = closure_hierarchy(rootid, trigger->tgnargs,
-										  trigger->tgargs);
-
-		if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
-			collect_truncated(h, from);
-		flush(from, h);
-	}
+		flush(from, trigger->tgnargs, args);
 	return PointerGetDatum(NULL);
 }
 
@@ -395,9 +595,12 @@ row_exists(Relation rel, TupleTableSlot *slot)
 		if (isnull || n > 2 * CLOSURE_MAX_KEYS)
 			return false;
 		types[n] = att->atttypid;
-		appendStringInfo(&sql, "%s%s %s $%d", n > 0 ? " AND " : "",
-						 quote_identifier(NameStr(att->attname)),
-						 closure_equality(att->atttypid), n + 1);
+		appendStringInfo(&sql, "%s%s %s %s", n > 0 ? " AND " : "",
+						 closure_comparable(att->atttypid,
+											quote_identifier(NameStr(att->attname))),
+						 closure_equality(att->atttypid),
+						 closure_comparable(att->atttypid,
+											psprintf("$%d", n + 1)));
 		n++;
 	}
 	plinth_spi_connect();
@@ -453,13 +656,13 @@ flush_all(bool late)
 		Pending    *from = lfirst(lc);
 		PlinthTrigger *trig;
 
-		if (from->nodes.n == 0 || from->late != late)
+		if (from->batch.nodes.n == 0 || from->late != late)
 			continue;
 		trig = closure_trigger(from->relid, "collect", NULL);
 		if (trig == NULL)
 			continue;			/* dropped or disabled meanwhile */
 		PushActiveSnapshot(GetTransactionSnapshot());
-		flush(from, closure_hierarchy(from->relid, trig->nargs, trig->args));
+		flush(from, trig->nargs, trig->args);
 		PopActiveSnapshot();
 	}
 }
@@ -471,14 +674,16 @@ at_xact_event(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			closure_committing = true;
 			flush_all(false);
 			flush_all(true);
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			pending = NIL;
+			pending = flushed = NIL;
 			closure_writing = 0;
+			closure_committing = false;
 			closure_hierarchy_xact_end();
 			break;
 		default:
@@ -492,15 +697,19 @@ at_subxact_event(SubXactEvent event, SubTransactionId subid,
 {
 	ListCell   *lc;
 
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		end_flushed(subid, parent, false);
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	foreach(lc, pending)
 	{
-		Pending    *p = lfirst(lc);
+		Batch	   *batch = &((Pending *) lfirst(lc))->batch;
 
-		while (p->nodes.n > 0 && p->subids[p->nodes.n - 1] >= subid)
-			p->nodes.n--;
+		while (batch->nodes.n > 0 &&
+			   batch->subids[batch->nodes.n - 1] >= subid)
+			batch->nodes.n--;
 	}
+	end_flushed(subid, parent, true);
 }
 
 void

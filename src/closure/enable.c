@@ -381,7 +381,7 @@ plinth_closure_disable(PG_FUNCTION_ARGS)
 									AccessExclusiveLock);
 	bool		drop = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	ClosureOptions *options = present_options(relid);
-	Oid			closureid = plinth_qualified_oid(options->closure);
+	Oid			closureid = closure_own_closure(relid, options);
 	ListCell   *lc;
 
 	closure_drop_functions(relid, options);
@@ -432,7 +432,12 @@ plinth_closure_rebuild(PG_FUNCTION_ARGS)
 	}
 	else
 	{
+		PlinthIdentity saved;
+
+		/* the closure must be this table's, and its owner may have triggers */
+		closure_enter(closure_table_hierarchy(relid), &saved);
 		closure_truncate(options->closure);
+		closure_leave(&saved);
 		closure_load(relid);
 		plinth_sql("REINDEX TABLE %s", options->closure);
 	}

@@ -108,11 +108,16 @@ compare_roots(const void *a, const void *b, void *arg)
 							   (*(ClosureNode *const *) b)->key);
 }
 
-/* Take the locks of a plan, one after the other in their order. */
-static void
+/*
+ * Take the locks of a plan, one after the other in their order.  Returns false
+ * if a root's self row is not there any more: it was deleted while we waited
+ * for it, and what has been inserted in its place since is not locked.
+ */
+static bool
 take_locks(ClosurePlan *plan, const uint8 *gaps)
 {
 	Hierarchy  *h = plan->h;
+	bool		all = true;
 	int			n = 0;
 	ClosureNode **roots = palloc(Max(list_length(plan->roots), 1) * sizeof(ClosureNode *));
 	ListCell   *lc;
@@ -132,17 +137,22 @@ take_locks(ClosurePlan *plan, const uint8 *gaps)
 	{
 		const Datum *key = roots[i]->key;
 
-		(void) closure_write(h, roots[i]->fate->lock == LOCK_UPDATE ?
-							 CQ_LOCK_UPDATE : CQ_LOCK_SHARE,
-							 &key, NULL, NULL, 1);
+		if (closure_write(h, roots[i]->fate->lock == LOCK_UPDATE ?
+						  CQ_LOCK_UPDATE : CQ_LOCK_SHARE,
+						  &key, NULL, NULL, 1) == 0)
+			all = false;
 	}
 	pfree(roots);
+	return all;
 }
 
 /*
  * Take locks in a subtransaction: a function takes them and says whether they
  * were the right ones.  If not, or after an error, they are given up.  Memory
  * context and resource owner stay the caller's.
+ *
+ * A transaction that is about to commit cannot roll a subtransaction back: it
+ * keeps the wrong locks until it has committed.
  */
 bool
 closure_attempt(ClosureAttempt attempt, void *arg)
@@ -151,6 +161,8 @@ closure_attempt(ClosureAttempt attempt, void *arg)
 	ResourceOwner owner = CurrentResourceOwner;
 	bool		right;
 
+	if (closure_committing)
+		return attempt(arg);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -191,11 +203,11 @@ plan_again(void *arg)
 {
 	Attempt    *attempt = arg;
 	ClosurePlan *plan = attempt->plan;
+	bool		all = take_locks(plan, attempt->gaps);
 
-	take_locks(plan, attempt->gaps);
 	attempt->again = closure_plan_begin(plan->h, plan->touched, false);
 	closure_plan_finish(attempt->again);
-	return covered(attempt->again, plan, attempt->gaps);
+	return all && covered(attempt->again, plan, attempt->gaps);
 }
 
 /* Make the plan, and take the locks that it needs, until both agree. */

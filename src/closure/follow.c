@@ -14,8 +14,10 @@
 
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -44,6 +46,7 @@ after_joining(Oid relid)
 static void
 after_attach(Oid parent, Oid part)
 {
+	Oid			root;
 	ListCell   *lc;
 
 	if (!OidIsValid(parent) || closure_trigger(parent, "collect", NULL) == NULL)
@@ -68,7 +71,40 @@ after_attach(Oid parent, Oid part)
 			}
 		}
 	}
-	(void) closure_repair(closure_root(parent));
+
+	/* ATTACH PARTITION keeps nobody from writing to the others */
+	root = closure_root(parent);
+	LockRelationOid(root, ShareRowExclusiveLock);
+	(void) find_all_inheritors(root, ShareRowExclusiveLock, NULL);
+	(void) closure_repair(root);
+}
+
+/*
+ * One of several key columns was renamed: so are those of the closure, unless
+ * they have been given other names already.
+ */
+static void
+rename_closure_columns(Oid relid, const char *from, const char *to)
+{
+	ClosureOptions *options = closure_table_options(relid);
+	Oid			closureid = plinth_qualified_oid(options->closure);
+	int			nkeys = list_length(options->key);
+	static const char *const sides[] = {"ancestor", "descendant"};
+
+	if (nkeys == 1 || !OidIsValid(closureid) || closure_root(relid) != relid ||
+		!closure_belongs_to(closureid, relid))
+		return;
+	for (int i = 0; i < 2 * nkeys; i++)
+	{
+		char	   *was = get_attname(closureid, i + 1, true);
+		const char *side = sides[i / nkeys];
+
+		if (strcmp(list_nth(options->key, i % nkeys), from) == 0 && was &&
+			strcmp(was, makeObjectName(side, from, NULL)) == 0)
+			plinth_sql("ALTER TABLE %s RENAME COLUMN %s TO %s",
+					   options->closure, quote_identifier(was),
+					   quote_identifier(makeObjectName(side, to, NULL)));
+	}
 }
 
 /* A column was renamed: so it is in the options, here and below. */
@@ -79,6 +115,7 @@ follow_column_rename(Oid relid, const char *from, const char *to)
 
 	if (!OidIsValid(relid) || closure_trigger(relid, "collect", NULL) == NULL)
 		return;
+	rename_closure_columns(relid, from, to);
 	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
 	{
 		ListCell   *lt;
@@ -96,9 +133,9 @@ follow_column_rename(Oid relid, const char *from, const char *to)
 	}
 }
 
-/* The closure belongs to whom the table belongs to. */
+/* The closure belongs to whom the table belongs to, and is logged as it is. */
 static void
-follow_owner(Oid relid)
+follow_table(Oid relid)
 {
 	ClosureOptions *options = closure_table_options(relid);
 	Oid			closureid;
@@ -107,10 +144,40 @@ follow_owner(Oid relid)
 	if (options == NULL || closure_root(relid) != relid)
 		return;
 	closureid = plinth_qualified_oid(options->closure);
-	if (OidIsValid(closureid) && plinth_relation_owner(closureid) != owner)
+	if (!OidIsValid(closureid) || !closure_belongs_to(closureid, relid))
+		return;
+	if (plinth_relation_owner(closureid) != owner)
 		plinth_sql("ALTER TABLE %s OWNER TO %s", options->closure,
 				   quote_identifier(GetUserNameFromId(owner, false)));
+	if (get_rel_relkind(relid) == RELKIND_RELATION &&
+		get_rel_persistence(relid) != get_rel_persistence(closureid))
+		plinth_sql("ALTER TABLE %s SET %s", options->closure,
+				   get_rel_persistence(relid) == RELPERSISTENCE_UNLOGGED ?
+				   "UNLOGGED" : "LOGGED");
 	closure_own_functions(relid, options);
+}
+
+/* Rows of a child would be rows of the hierarchy that no trigger tells of. */
+static void
+refuse_child(Oid relid)
+{
+	ListCell   *lc;
+
+	if (get_rel_relispartition(relid) || !has_superclass(relid))
+		return;
+	foreach(lc, plinth_sql_strings("SELECT inhparent FROM pg_inherits WHERE inhrelid = %u", relid))
+	{
+		Oid			parent = strtoul(lfirst(lc), NULL, 10);
+
+		if (closure_trigger(parent, "collect", NULL))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("table \"%s\" cannot inherit from hierarchy \"%s\"",
+							get_rel_name(relid), get_rel_name(parent)),
+					 errdetail("Keys are not unique over such tables."),
+					 errhint("Run plinth_closure.disable() on \"%s\" first.",
+							 get_rel_name(parent))));
+	}
 }
 
 /* A BEFORE trigger may change the parent of rows whatever the UPDATE names. */
@@ -161,7 +228,7 @@ plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 	switch (nodeTag(parsetree))
 	{
 		case T_CreateStmt:
-			if (castNode(CreateStmt, parsetree)->partbound == NULL)
+			if (castNode(CreateStmt, parsetree)->inhRelations == NIL)
 				break;
 			/* FALLTHROUGH */
 		case T_CreateSchemaStmt:
@@ -186,7 +253,8 @@ plinth_closure_ddl_end(PG_FUNCTION_ARGS)
 					/* nothing else brings a partition; see after_attach() */
 					if (!IsA(parsetree, AlterTableStmt))
 						after_joining(touched->objid);
-					follow_owner(touched->objid);
+					follow_table(touched->objid);
+					refuse_child(touched->objid);
 				}
 			}
 			break;

@@ -223,6 +223,33 @@ lookup(const Function *function, Oid nspid)
 						   ObjectIdGetDatum(nspid));
 }
 
+/*
+ * Does the closure go with the table?  closure_attach() says so, which does it
+ * only where both have one owner: what a trigger's arguments say proves
+ * nothing, since whoever owns a table can make a trigger by hand that names
+ * somebody else's.
+ */
+bool
+closure_belongs_to(Oid closureid, Oid relid)
+{
+	return plinth_sql_strings("SELECT 1 FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = %u AND objsubid = 0"
+							  " AND refclassid = 'pg_class'::regclass AND refobjid = %u AND refobjsubid = 0 AND deptype = 'a'",
+							  closureid, relid) != NIL;
+}
+
+/* The closure of a table if it belongs to the same owner, or to the table. */
+Oid
+closure_own_closure(Oid relid, const ClosureOptions *options)
+{
+	Oid			closureid = plinth_qualified_oid(options->closure);
+
+	if (OidIsValid(closureid) &&
+		plinth_relation_owner(closureid) != plinth_relation_owner(relid) &&
+		!closure_belongs_to(closureid, relid))
+		return InvalidOid;
+	return closureid;
+}
+
 /* Our functions, of one question or of all: a List of Oid. */
 static List *
 our_functions(Oid relid, const ClosureOptions *options)
@@ -244,7 +271,7 @@ our_functions(Oid relid, const ClosureOptions *options)
 								   " AND d.refclassid = 'pg_class'::regclass AND d.refobjid IN (%u, %u)) ORDER BY p.oid",
 								   quote_literal_cstr(nspname),
 								   plinth_literal_list(names), relid,
-								   plinth_qualified_oid(options->closure)))
+								   closure_own_closure(relid, options)))
 		result = lappend_oid(result, strtoul(lfirst(lc), NULL, 10));
 	return result;
 }

@@ -147,6 +147,22 @@ closure_equality(Oid type)
 	return result;
 }
 
+/*
+ * What makes of a key something that the equality operator can only mean.
+ * For a domain, anybody who may create in the operator's schema could add one
+ * that fits better: it has to be compared as its base type.
+ */
+char *
+closure_comparable(Oid type, const char *key)
+{
+	Oid			base = getBaseType(type);
+
+	if (base == type)
+		return pstrdup(key);
+	return psprintf("(%s)::%s", key,
+					format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY));
+}
+
 /* Describe the key columns. */
 static void
 fill_keys(Hierarchy *h)
@@ -177,7 +193,8 @@ fill_keys(Hierarchy *h)
 		get_typlenbyvalalign(h->types[i], &h->typlen[i], &h->typbyval[i],
 							 &h->typalign[i]);
 		h->arraytypes[i] = get_array_type(h->types[i]);
-		if (!OidIsValid(h->arraytypes[i]))
+		if (!OidIsValid(h->arraytypes[i]) ||
+			type_is_rowtype(getBaseType(h->types[i])))
 		{
 			h->textual[i] = true;
 			h->arraytypes[i] = TEXTARRAYOID;
@@ -205,13 +222,37 @@ fill_keys(Hierarchy *h)
 	h->nkeys = i;
 }
 
-/* Is there a self-referencing foreign key that is checked at commit only? */
-static bool
-parent_is_deferred(Oid relid)
+/* Attribute numbers as the text of an array. */
+static char *
+attnum_array(const AttrNumber *attnums, int n)
 {
-	return plinth_sql_strings("SELECT conname FROM pg_constraint WHERE conrelid = %u AND confrelid = %u"
-							  " AND contype = 'f' AND condeferred",
-							  relid, relid) != NIL;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&buf, "%s%d", i > 0 ? "," : "", attnums[i]);
+	return buf.data;
+}
+
+/*
+ * Is the parent a foreign key to the key that is checked at commit only?  It
+ * may have further columns, but only such as are never null: with them it
+ * would not be checked.
+ */
+static bool
+parent_is_deferred(Hierarchy *h)
+{
+	char	   *parents = attnum_array(h->parent_att, h->nkeys);
+
+	return plinth_sql_strings("SELECT c.conname FROM pg_constraint c WHERE c.conrelid = %u AND c.confrelid = %u"
+							  " AND c.contype = 'f' AND c.condeferred"
+							  " AND NOT EXISTS (SELECT FROM unnest('{%s}'::int2[], '{%s}'::int2[]) AS h(parent, key)"
+							  "  WHERE NOT EXISTS (SELECT FROM unnest(c.conkey, c.confkey) AS f(parent, key)"
+							  "   WHERE f.parent = h.parent AND f.key = h.key))"
+							  " AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)"
+							  "  AND NOT a.attnotnull AND a.attnum <> ALL ('{%s}'::int2[]))",
+							  h->relid, h->relid, parents,
+							  attnum_array(h->key_att, h->nkeys), parents) != NIL;
 }
 
 /* A table as a hierarchy, in the current context; it need not have a closure. */
@@ -225,7 +266,7 @@ closure_describe(Oid relid, ClosureOptions *options)
 	h->valid = true;
 	h->options = options;
 	fill_keys(h);
-	h->deferred_parent = parent_is_deferred(relid);
+	h->deferred_parent = parent_is_deferred(h);
 	return h;
 }
 
@@ -243,7 +284,8 @@ make_hierarchy(Oid relid, int nargs, char **args)
 						get_rel_name(relid)),
 				 errhint("Run plinth_closure.rebuild() to make it again, or plinth_closure.disable().")));
 	h->owner = plinth_relation_owner(h->closureid);
-	if (h->owner != plinth_relation_owner(relid) && !superuser_arg(h->owner))
+	/* whoever makes a trigger by hand names what it writes to */
+	if (h->owner != plinth_relation_owner(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("closure table \"%s\" does not belong to the owner of table \"%s\"",
@@ -254,8 +296,8 @@ make_hierarchy(Oid relid, int nargs, char **args)
 }
 
 /*
- * The hierarchy of a table whose triggers have these arguments.  Good until
- * the end of the transaction.
+ * The hierarchy of a table whose triggers have these arguments; if they are
+ * NULL, they are looked up.  Good until the end of the transaction.
  */
 Hierarchy *
 closure_hierarchy(Oid relid, int nargs, char **args)
@@ -269,6 +311,8 @@ closure_hierarchy(Oid relid, int nargs, char **args)
 	entry = hash_search(hierarchies, &relid, HASH_FIND, NULL);
 	if (entry && entry->hierarchy->valid)
 		return entry->hierarchy;
+	if (args == NULL)
+		return closure_table_hierarchy(relid);
 
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"plinth_closure hierarchy",
@@ -327,8 +371,10 @@ equal_keys(Hierarchy *h, char **left, char **right)
 
 	initStringInfo(&buf);
 	for (int i = 0; i < h->nkeys; i++)
-		appendStringInfo(&buf, "%s%s %s %s", i > 0 ? " AND " : "", left[i],
-						 closure_equality(h->types[i]), right[i]);
+		appendStringInfo(&buf, "%s%s %s %s", i > 0 ? " AND " : "",
+						 closure_comparable(h->types[i], left[i]),
+						 closure_equality(h->types[i]),
+						 closure_comparable(h->types[i], right[i]));
 	return buf.data;
 }
 
@@ -426,6 +472,19 @@ query_text(Hierarchy *h, ClosureQuery query)
 							list_of(h, desc), keys, closure,
 							equal_keys(h, anc, k));
 		case CQ_CHILDREN:
+			/* the parent column may have another collation than the key */
+			for (int i = 0; i < h->nkeys; i++)
+			{
+				Oid			type;
+				int32		typmod;
+				Oid			collation;
+
+				get_atttypetypmodcoll(h->relid, h->parent_att[i], &type,
+									  &typmod, &collation);
+				if (collation != h->collations[i])
+					k[i] = psprintf("%s COLLATE %s", k[i],
+									closure_collation_name(h->collations[i]));
+			}
 			return psprintf("SELECT k.ord, 1, %s FROM %s JOIN %s t ON %s",
 							list_of(h, tkey), keys, table,
 							equal_keys(h, tparent, k));

@@ -56,9 +56,11 @@ lock_root(void *arg)
 	ClosureNode *had = attempt->root;
 	const Datum *root_key = had->key;
 
-	(void) closure_write(attempt->h, CQ_LOCK_UPDATE, &root_key, NULL, NULL, 1);
+	bool		held = closure_write(attempt->h, CQ_LOCK_UPDATE, &root_key, NULL,
+									 NULL, 1) > 0;
+
 	attempt->root = find_root(attempt->h, attempt->key);
-	return attempt->root &&
+	return held && attempt->root &&
 		closure_key_compare(attempt->h, attempt->root->key, had->key) == 0;
 }
 

@@ -37,7 +37,8 @@ index_fits(Relation index, const Hierarchy *h, const AttrNumber *attnums,
 	Form_pg_index form = index->rd_index;
 	int			n = nsets * h->nkeys;
 
-	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid ||
+	if (index->rd_rel->relkind != RELKIND_INDEX ||
+		index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid ||
 		RelationGetIndexPredicate(index) != NIL ||
 		form->indnkeyatts < n)
 		return false;

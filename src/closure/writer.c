@@ -383,7 +383,10 @@ closure_writer_end(ClosureWriter *writer)
 		for (int i = 0; i < writer->maxslots; i++)
 			ExecDropSingleTupleTableSlot(writer->slots[i]);
 		for (int i = 0; i < writer->nindexes; i++)
+		{
+			plinth_index_insert_cleanup(writer->index[i], writer->info[i]);
 			index_close(writer->index[i], NoLock);
+		}
 		table_close(writer->rel, NoLock);
 		if (writer->rows)
 			pfree(writer->rows);

@@ -64,6 +64,15 @@ plinth_insert_index_tuples(ResultRelInfo *relinfo, TupleTableSlot *slot,
 #endif
 }
 
+/* 17 lets indexes keep things from insertion to insertion; goes with 16. */
+static inline void
+plinth_index_insert_cleanup(Relation index, struct IndexInfo *info)
+{
+#if PG_VERSION_NUM >= 170000
+	index_insert_cleanup(index, info);
+#endif
+}
+
 /* 18 added statistics of the scan to index_beginscan; goes with 17. */
 static inline IndexScanDesc
 plinth_index_beginscan(Relation rel, Relation index, Snapshot snapshot,

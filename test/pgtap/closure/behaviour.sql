@@ -77,6 +77,7 @@ SELECT results_eq('SELECT "ancestor_a", "ancestor_b B", "descendant_a", "descend
 
 -- Any type with a btree operator class.
 CREATE EXTENSION citext;
+CREATE TYPE pair AS (a int, b text);
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'mad');
 CREATE DOMAIN posint AS int CHECK (VALUE > 0);
 CREATE COLLATION b_ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -84,7 +85,7 @@ CREATE TABLE types (i int GENERATED ALWAYS AS IDENTITY, typ text, vals text[]);
 INSERT INTO types (typ, vals) VALUES ('smallint', '{-32768,0,5,32767}'), ('bigint', '{-9223372036854775808,0,1,9223372036854775807}'), ('numeric', '{1.0,1.00001,-1e50,0}'), ('numeric(10,2)', '{1.005,2,3,4}'), ('float8', '{0,NaN,Infinity,-0.1}'),
 	('text', '{"",a,"a b","\"\\"}'), ('text COLLATE b_ci', '{a,B,é,"A b"}'), ('varchar(5)', '{a,b,c,d}'), ('char(5)', '{a,b,c,d}'), ('citext', '{a,B,c,D}'), ('uuid', '{00000000-0000-0000-0000-000000000000,ffffffff-ffff-ffff-ffff-ffffffffffff,a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12}'),
 	('bytea', '{"\\x","\\x00","\\xff","\\x0001"}'), ('date', '{-infinity,2024-02-29,infinity,0044-03-15 BC}'), ('timestamptz', '{-infinity,2024-02-29 12:00+05,infinity,2024-02-29 12:00+00}'), ('interval', '{0,"1 mon","31 days","-1 sec"}'), ('inet', '{10.0.0.1,10.0.0.0/8,::1,0.0.0.0}'),
-	('mood', '{sad,ok,happy,mad}'), ('posint', '{1,2,3,4}'), ('name', '{a,b,c,d}'), ('"char"', '{a,b,c,d}'), ('oid', '{1,2,3,4294967295}'), ('int[]', '{"{}","{1}","{1,2}","{NULL}"}'), ('int4range', '{empty,"[1,2)","[1,)","(,)"}'), ('bool', '{f,t}'), ('pg_lsn', '{0/0,0/1,1/0,FFFFFFFF/0}'), ('text COLLATE "en-x-icu"', '{a,B,c,A}');
+	('mood', '{sad,ok,happy,mad}'), ('posint', '{1,2,3,4}'), ('name', '{a,b,c,d}'), ('"char"', '{a,b,c,d}'), ('oid', '{1,2,3,4294967295}'), ('int[]', '{"{}","{1}","{1,2}","{NULL}"}'), ('int4range', '{empty,"[1,2)","[1,)","(,)"}'), ('bool', '{f,t}'), ('pair', '{"(1,x)","(1,y)","(2,)","(,z)"}'), ('pg_lsn', '{0/0,0/1,1/0,FFFFFFFF/0}'), ('text COLLATE "en-x-icu"', '{a,B,c,A}');
 CREATE FUNCTION type_test(typ text, vals text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	wrong text;
@@ -449,6 +450,16 @@ ALTER TABLE tree ADD COLUMN extra text DEFAULT 'x';
 INSERT INTO tree VALUES (4, 3);
 UPDATE tree SET parent = 1 WHERE id = 3;
 SELECT recomputed('tree', 'tree_closure', 'columns dropped and added between statements of one session');
+CREATE UNLOGGED TABLE logged (id int PRIMARY KEY, parent int REFERENCES logged);
+SELECT plinth_closure.enable('logged') IS NULL AS ignored \gset
+ALTER TABLE logged SET LOGGED;
+SELECT is((SELECT relpersistence FROM pg_class WHERE oid = 'logged_closure'::regclass), 'p', 'a table that is logged now has a closure that is');
+ALTER TABLE logged SET UNLOGGED;
+SELECT is((SELECT relpersistence FROM pg_class WHERE oid = 'logged_closure'::regclass), 'u', 'and the other way round');
+SELECT refused('CREATE TABLE heir () INHERITS (logged)', '0A000', 'heir.*logged', 'nothing can inherit from a hierarchy');
+CREATE TABLE heir (id int NOT NULL, parent int);
+SELECT refused('ALTER TABLE heir INHERIT logged', '0A000', 'heir.*logged', 'not even later');
+DROP TABLE logged, heir;
 CREATE TABLE renamed (a int, b text, pa int, pb text, PRIMARY KEY (a, b), FOREIGN KEY (pa, pb) REFERENCES renamed);
 INSERT INTO renamed VALUES (1, 'x', NULL, NULL);
 SELECT is(plinth_closure.enable('renamed', '{a,b}', '{pa,pb}')::text, 'renamed_closure', 'several columns as the text of an array');
