@@ -167,7 +167,7 @@ extern List *closure_triggers(Oid relid);
 extern ClosureOptions *closure_table_options(Oid relid);
 
 /* ----------
- * collect.c: the nodes that statements have touched
+ * pending.c: touched nodes, as a flush gets them
  * ----------
  */
 typedef struct ClosureTouched
@@ -456,11 +456,23 @@ extern char *closure_collation_name(Oid collation);
 extern void closure_load(Oid relid);
 
 /* ----------
- * collect.c: the triggers
+ * pending.c: the nodes that statements have touched, for the triggers in
+ * collect.c
  * ----------
  */
+typedef struct ClosurePending ClosurePending;
+
 extern int	closure_writing;	/* are we writing the closure ourselves? */
-extern bool closure_committing; /* is the transaction about to end? */
+extern bool closure_committing; /* is the transaction about to commit? */
+extern ClosurePending *closure_pending(Oid relid, bool make);
+extern bool closure_any_pending(void);
+extern void closure_pending_add(ClosurePending *to, Hierarchy *h,
+								const Datum *key, bool inserted,
+								const Datum *parent);
+extern void closure_pending_flush(ClosurePending *from, int nargs,
+								  char **args);
+pg_noreturn extern void closure_wrong_columns(Hierarchy *h);
+extern void closure_pending_init(void);
 extern void closure_collect_init(void);
 
 /* ----------

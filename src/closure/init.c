@@ -18,4 +18,5 @@ _PG_init(void)
 {
 	closure_hierarchy_init();
 	closure_collect_init();
+	closure_pending_init();
 }
