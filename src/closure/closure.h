@@ -523,6 +523,7 @@ extern void closure_make_functions(Oid relid);
 extern void closure_drop_functions(Oid relid, const ClosureOptions *options);
 extern void closure_own_functions(Oid relid, const ClosureOptions *options);
 extern void closure_attach(Oid relid, const ClosureOptions *options);
+extern void closure_detach(Oid relid, Oid closureid);
 extern bool closure_belongs_to(Oid closureid, Oid relid);
 extern Oid	closure_own_closure(Oid relid, const ClosureOptions *options);
 

@@ -410,6 +410,7 @@ plinth_closure_disable(PG_FUNCTION_ARGS)
 			if (trig->funcid == closure_function("guard"))
 				plinth_drop_trigger(trig);
 		}
+		closure_detach(relid, closureid);
 	}
 	PG_RETURN_VOID();
 }

@@ -20,7 +20,7 @@
  * in modes that conflict with each other but not with their own kind.  To bound
  * their number, keys share GAP_LOCKS locks, on the closure as an object with a
  * number.  They come before the self rows.  (A missing parent that a deferred
- * foreign key allows needs none: collect.c looks again before commit, when the
+ * foreign key allows needs none: pending.c looks again before commit, when the
  * key has found its row and locked it.)
  *
  * Copyright (c) 2026, plinth contributors

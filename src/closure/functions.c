@@ -373,6 +373,16 @@ drop_with(Oid classid, Oid objid, Oid relid)
 	recordDependencyOn(&dependent, &table, DEPENDENCY_AUTO);
 }
 
+/* A closure that is an ordinary table again does not go with the table. */
+void
+closure_detach(Oid relid, Oid closureid)
+{
+	(void) deleteDependencyRecordsForSpecific(RelationRelationId, closureid,
+											  DEPENDENCY_AUTO,
+											  RelationRelationId, relid);
+	CommandCounterIncrement();
+}
+
 /*
  * Make closure and functions go with the table.  Whoever makes a trigger says
  * in its arguments what the closure is, so this is done only where table,

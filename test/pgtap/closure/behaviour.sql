@@ -450,6 +450,13 @@ ALTER TABLE tree ADD COLUMN extra text DEFAULT 'x';
 INSERT INTO tree VALUES (4, 3);
 UPDATE tree SET parent = 1 WHERE id = 3;
 SELECT recomputed('tree', 'tree_closure', 'columns dropped and added between statements of one session');
+CREATE TABLE kept_closure_of (id int PRIMARY KEY, parent int REFERENCES kept_closure_of);
+SELECT plinth_closure.enable('kept_closure_of') IS NULL AS ignored \gset
+INSERT INTO kept_closure_of VALUES (1, NULL), (2, 1);
+SELECT plinth_closure.disable('kept_closure_of') IS NULL AS ignored \gset
+DROP TABLE kept_closure_of;
+SELECT is((SELECT count(*) FROM kept_closure_of_closure), 3::bigint, 'a closure that disable() has left stays when its table goes');
+DROP TABLE kept_closure_of_closure;
 CREATE UNLOGGED TABLE logged (id int PRIMARY KEY, parent int REFERENCES logged);
 SELECT plinth_closure.enable('logged') IS NULL AS ignored \gset
 ALTER TABLE logged SET LOGGED;
