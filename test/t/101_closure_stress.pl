@@ -46,7 +46,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION act() RETURNS void LANGUAGE plpgsql AS $$
 		DECLARE
 			tbl text := ('{kept,bare,loose}'::text[])[1 + trunc(random() * 3)];
-			kind text := ('{leaf,leaf,leaf,subtree,move,move,move,moves,swap,swap,key,key,delete,delete,root}'::text[])[1 + trunc(random() * 15)];
+			kind text := ('{leaf,leaf,leaf,subtree,move,move,move,moves,moves,swap,swap,key,key,delete,delete,root,root}'::text[])[1 + trunc(random() * 17)];
 			a int;
 			b int;
 			n bigint;
@@ -56,6 +56,10 @@ $node->safe_psql('postgres', q{
 		BEGIN
 			EXECUTE format('SELECT id FROM %I WHERE id > 2 ORDER BY random() LIMIT 1', tbl) INTO a;
 			EXECUTE format('SELECT id FROM %I WHERE id <> $1 ORDER BY random() LIMIT 1', tbl) INTO b USING a;
+			IF kind = 'moves' THEN
+				-- of a node that has children
+				EXECUTE format('SELECT parent FROM %I WHERE parent <> $1 ORDER BY random() LIMIT 1', tbl) INTO b USING a;
+			END IF;
 			EXECUTE format('SELECT count(*) > 150 FROM %I', tbl) INTO big;
 			-- What grows and what shrinks keep each other in balance.
 			IF big AND kind IN ('leaf', 'subtree') THEN
@@ -167,7 +171,8 @@ my %begin = (
 for my $level ('read committed', 'repeatable read', 'serializable', 'mixed')
 {
 	my $tag = ($level =~ s/ //r) . '_a';
-	my %named = map { scripts($tag++, $_) } @{ $begin{$level} };
+	my $n = 0;
+	my %named = map { scripts($tag . $n++, $_) } @{ $begin{$level} };
 
 	$node->pgbench(
 		sprintf('-n -c 8 -j 2 -T %d --max-tries=1000', $seconds / 4), 0,
