@@ -260,22 +260,13 @@ need_lock(ClosurePlan *plan, ClosureNode *root, int lock)
  * The roots whose self rows have to be locked: those of the trees, as they
  * were, that changed nodes are in or go to.  Who only adds leaves shares the
  * root with others; who changes what is below or above other nodes does not.
- * A node that goes below a new one goes where that one does.
+ * A node that goes below a new one goes where that one does.  Ancestors have
+ * been read of all nodes that changed and of their parents.
  */
 void
 closure_find_roots(ClosurePlan *plan)
 {
 	ClosureNodes *nodes = plan->nodes;
-	ClosureNode **set;
-	int			n;
-
-	/* parents that were touched */
-	CLOSURE_SELECT(nodes, set, n, node->changed && node->present &&
-				 node->parent && node->parent->known &&
-				 !node->parent->have_ancestors);
-	n = distinct_parents(set, n);
-	closure_read_links(nodes, CQ_ANCESTORS, set, n);
-	pfree(set);
 
 	for (int i = 0; i < nodes->n; i++)
 	{

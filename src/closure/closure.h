@@ -326,6 +326,7 @@ typedef struct ClosureWriter ClosureWriter;
 
 extern bool closure_is_plain(Relation rel);
 extern ClosureWriter *closure_writer_begin(Hierarchy *h, bool indexes);
+extern bool closure_writer_is_direct(const ClosureWriter *writer);
 extern void closure_writer_add(ClosureWriter *writer, ClosureNode *ancestor,
 							   ClosureNode *descendant, int depth);
 extern int64 closure_writer_end(ClosureWriter *writer);

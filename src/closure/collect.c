@@ -25,6 +25,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "kit/cache.h"
+
 PLINTH_FUNCTION(plinth_closure_collect);
 PLINTH_FUNCTION(plinth_closure_apply);
 
@@ -294,12 +296,9 @@ plinth_closure_apply(PG_FUNCTION_ARGS)
 void
 closure_collect_init(void)
 {
-	HASHCTL		ctl;
+	MemoryContext context;
 
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(ClosureSource);
-	ctl.hcxt = CacheMemoryContext;
-	sources = hash_create("plinth_closure sources", 32, &ctl,
-						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	sources = plinth_cache_create("plinth_closure sources",
+								  sizeof(ClosureSource), &context);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }

@@ -275,8 +275,9 @@ check_max_rows(Hierarchy *h)
 }
 
 /*
- * Bring the closure up to date after nodes were touched.  Returns the keys (List of Datum *, in the caller's memory
- * context) of nodes whose parent a deferred foreign key lets be missing.
+ * Bring the closure up to date after nodes were touched.  Returns the keys
+ * (List of Datum *, in the caller's memory context) of nodes whose parent a
+ * deferred foreign key lets be missing.
  */
 List *
 closure_flush(Hierarchy *h, const ClosureTouched *touched)

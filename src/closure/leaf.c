@@ -143,15 +143,12 @@ lock_root(Leaf *leaf, TupleTableSlot *slot)
 }
 
 static void
-write_rows(Leaf *leaf)
+write_rows(Leaf *leaf, ClosureWriter *writer)
 {
-	ClosureWriter *writer = closure_writer_begin(leaf->h, true);
-
 	closure_writer_add(writer, leaf->node, leaf->node, 0);
 	for (int i = 0; i < leaf->ancestors.n; i++)
 		closure_writer_add(writer, leaf->ancestors.links[i].node, leaf->node,
 						   leaf->ancestors.links[i].depth + 1);
-	(void) closure_writer_end(writer);
 }
 
 /*
@@ -165,6 +162,7 @@ closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched)
 	const Datum *parent = touched->below[0] ? touched->parents : NULL;
 	MemoryContext context;
 	MemoryContext old;
+	ClosureWriter *writer;
 	TupleTableSlot *slot;
 	bool		done;
 
@@ -182,10 +180,15 @@ closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched)
 	leaf.closure = table_open(h->closureid, RowExclusiveLock);
 	slot = table_slot_create(leaf.closure, NULL);
 	CommandCounterIncrement();
+	writer = closure_writer_begin(h, true);
 	leaf.snapshot = RegisterSnapshot(GetTransactionSnapshot());
 
-	/* waiting for the lock may have shown that the indexes are others now */
-	done = h->valid && !is_known(&leaf, slot);
+	/*
+	 * Waiting for the lock may have shown that the indexes are others now.
+	 * SQL would need the owner's rights, and would cost what is saved here.
+	 */
+	done = h->valid && closure_writer_is_direct(writer) &&
+		!is_known(&leaf, slot);
 	if (done && parent)
 	{
 		leaf.parent = make_node(h, parent);
@@ -194,7 +197,8 @@ closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched)
 	ExecDropSingleTupleTableSlot(slot);
 	UnregisterSnapshot(leaf.snapshot);
 	if (done)
-		write_rows(&leaf);
+		write_rows(&leaf, writer);
+	(void) closure_writer_end(writer);
 	table_close(leaf.closure, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

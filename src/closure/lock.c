@@ -55,10 +55,10 @@ lock_root(void *arg)
 	Attempt    *attempt = arg;
 	ClosureNode *had = attempt->root;
 	const Datum *root_key = had->key;
+	bool		held;
 
-	bool		held = closure_write(attempt->h, CQ_LOCK_UPDATE, &root_key, NULL,
-									 NULL, 1) > 0;
-
+	held = closure_write(attempt->h, CQ_LOCK_UPDATE, &root_key, NULL, NULL,
+						 1) > 0;
 	attempt->root = find_root(attempt->h, attempt->key);
 	return held && attempt->root &&
 		closure_key_compare(attempt->h, attempt->root->key, had->key) == 0;

@@ -158,8 +158,8 @@ fits(const Batch *batch, const Hierarchy *h)
  * changes it later appends it again.
  */
 void
-closure_pending_add(ClosurePending *to, Hierarchy *h, const Datum *key, bool inserted,
-		   const Datum *parent)
+closure_pending_add(ClosurePending *to, Hierarchy *h, const Datum *key,
+					bool inserted, const Datum *parent)
 {
 	Batch	   *batch = &to->batch;
 	ClosureTouched *nodes = &batch->nodes;
@@ -292,8 +292,8 @@ closure_pending_flush(ClosurePending *from, int nargs, char **args)
 								closure_key_text(h, lfirst(lc)),
 								get_rel_name(h->relid)),
 						 closure_errtable(h)));
-			closure_pending_add(find_pending(h->relid, true, true), h, lfirst(lc),
-					   false, NULL);
+			closure_pending_add(find_pending(h->relid, true, true), h,
+								lfirst(lc), false, NULL);
 		}
 	}
 	if (!keep)

@@ -418,33 +418,26 @@ closure_plan_finish(ClosurePlan *plan)
 			return;
 
 		path = cycle ? cycle_path(cycle) : NIL;
-		if (draw_in(plan, path))
-			/* look at them */;
-		else if (plan->trusting)
+		if (!draw_in(plan, path))
+		{
+			if (!plan->trusting)
+				ereport(ERROR,
+						(errcode(ERRCODE_CHECK_VIOLATION),
+						 errmsg("hierarchy \"%s\" would contain a cycle",
+								get_rel_name(plan->h->relid)),
+						 errdetail("Parents: %s.",
+								   closure_path_text(plan->h, path)),
+						 closure_errtable(plan->h)));
 			plan->trusting = false;
-		else
-			ereport(ERROR,
-					(errcode(ERRCODE_CHECK_VIOLATION),
-					 errmsg("hierarchy \"%s\" would contain a cycle",
-							get_rel_name(plan->h->relid)),
-					 errdetail("Parents: %s.", closure_path_text(plan->h, path)),
-					 closure_errtable(plan->h)));
+		}
 		look(plan);
 	}
 }
 
-typedef struct Writing
-{
-	ClosurePlan *plan;
-	ClosureWriter *writer;
-} Writing;
-
 static void
 write_arrival(ClosureNode *ancestor, ClosureNode *node, int depth, void *arg)
 {
-	Writing    *writing = arg;
-
-	closure_writer_add(writing->writer, ancestor, node, depth);
+	closure_writer_add(arg, ancestor, node, depth);
 }
 
 /*
@@ -454,7 +447,7 @@ write_arrival(ClosureNode *ancestor, ClosureNode *node, int depth, void *arg)
 void
 closure_plan_write(ClosurePlan *plan)
 {
-	Writing		writing = {.plan = plan};
+	ClosureWriter *writer;
 	ListCell   *lc;
 
 	closure_rank_nodes(plan->nodes);
@@ -464,17 +457,17 @@ closure_plan_write(ClosurePlan *plan)
 		return;
 
 	CommandCounterIncrement();
-	writing.writer = closure_writer_begin(plan->h, true);
+	writer = closure_writer_begin(plan->h, true);
 	for (int64 i = 0; i < plan->inserts.n; i++)
-		closure_writer_add(writing.writer, plan->inserts.rows[i].ancestor,
+		closure_writer_add(writer, plan->inserts.rows[i].ancestor,
 						   plan->inserts.rows[i].descendant,
 						   plan->inserts.rows[i].depth);
 	foreach(lc, plan->arrivals)
 	{
 		ClosureNode *node = lfirst(lc);
 
-		closure_writer_add(writing.writer, node, node, 0);
-		each_ancestor(node, write_arrival, &writing);
+		closure_writer_add(writer, node, node, 0);
+		each_ancestor(node, write_arrival, writer);
 	}
-	(void) closure_writer_end(writing.writer);
+	(void) closure_writer_end(writer);
 }

@@ -83,17 +83,13 @@ find_index(Relation rel, const Hierarchy *h, const AttrNumber *attnums,
 void
 closure_probe_prepare(Hierarchy *h)
 {
-	AttrNumber	attnums[2 * CLOSURE_MAX_KEYS] = {0};
+	AttrNumber	attnums[2 * CLOSURE_MAX_KEYS];
 	Relation	rel = table_open(h->closureid, AccessShareLock);
 
-	for (int i = 0; i < h->nkeys; i++)
-	{
-		attnums[i] = get_attnum(h->closureid, closure_column(h, "ancestor", i));
-		attnums[h->nkeys + i] =
-			get_attnum(h->closureid, closure_column(h, "descendant", i));
-	}
+	for (int i = 0; i < 2 * h->nkeys; i++)
+		attnums[i] = i + 1;
 	memcpy(h->ancestor_att, attnums, h->nkeys * sizeof(AttrNumber));
-	h->depth_att = get_attnum(h->closureid, "depth");
+	h->depth_att = 2 * h->nkeys + 1;
 	h->pair_index = find_index(rel, h, attnums, 2);
 	h->descendant_index = find_index(rel, h, attnums + h->nkeys, 1);
 	table_close(rel, AccessShareLock);

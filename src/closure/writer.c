@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -66,9 +67,6 @@ struct ClosureWriter
 	int			nindexes;
 	Relation   *index;
 	IndexInfo **info;
-	AttrNumber	ancestor[CLOSURE_MAX_KEYS];
-	AttrNumber	descendant[CLOSURE_MAX_KEYS];
-	AttrNumber	depth;
 	BulkInsertState bistate;
 	int			options;		/* TABLE_INSERT_* */
 	CommandId	cid;
@@ -84,27 +82,23 @@ struct ClosureWriter
 	MemoryContext context;		/* for one batch */
 };
 
-/* Columns of the closure; false if they are not just ours. */
+/*
+ * Are the columns of the closure just ours?  They are known by their places:
+ * ancestor's, descendant's, depth.
+ */
 static bool
-find_attributes(ClosureWriter *writer)
+has_our_columns(Relation rel, const Hierarchy *h)
 {
-	TupleDesc	desc = RelationGetDescr(writer->rel);
-	Hierarchy  *h = writer->h;
-	Oid			relid = RelationGetRelid(writer->rel);
+	TupleDesc	desc = RelationGetDescr(rel);
 
 	if (desc->natts != 2 * h->nkeys + 1)
 		return false;
-	for (int i = 0; i < h->nkeys; i++)
+	for (int i = 0; i < 2 * h->nkeys; i++)
 	{
-		writer->ancestor[i] = get_attnum(relid, closure_column(h, "ancestor", i));
-		writer->descendant[i] = get_attnum(relid, closure_column(h, "descendant", i));
-		if (writer->ancestor[i] <= 0 || writer->descendant[i] <= 0 ||
-			TupleDescAttr(desc, writer->ancestor[i] - 1)->atttypid != h->types[i] ||
-			TupleDescAttr(desc, writer->descendant[i] - 1)->atttypid != h->types[i])
+		if (TupleDescAttr(desc, i)->atttypid != h->types[i % h->nkeys])
 			return false;
 	}
-	writer->depth = get_attnum(relid, "depth");
-	return writer->depth > 0;
+	return TupleDescAttr(desc, 2 * h->nkeys)->atttypid == INT4OID;
 }
 
 /* Is the table as enable() has made it, apart from more indexes? */
@@ -113,15 +107,18 @@ closure_is_plain(Relation rel)
 {
 	TupleConstr *constr = RelationGetDescr(rel)->constr;
 	TriggerDesc *triggers = rel->trigdesc;
+	Oid			guard;
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION ||
-		rel->rd_rel->relispartition ||
+		rel->rd_rel->relispartition || rel->rd_rules ||
 		(constr && (constr->num_check > 0 || constr->num_defval > 0)))
 		return false;
-	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	if (triggers == NULL)
+		return true;
+	guard = closure_function("guard");
+	for (int i = 0; i < triggers->numtriggers; i++)
 	{
-		if (strncmp(triggers->triggers[i].tgname, CLOSURE_GUARD_TRIGGER,
-					strlen(CLOSURE_GUARD_TRIGGER)) != 0)
+		if (triggers->triggers[i].tgfoid != guard)
 			return false;
 	}
 	return true;
@@ -169,8 +166,8 @@ open_indexes(ClosureWriter *writer)
 
 /*
  * Begin to write rows.  Without indexes they must be built afterwards.
- * Memory is the caller's; the caller is connected to SPI and runs as the
- * closure's owner.  If there are many rows, nodes have been ranked.
+ * Memory is the caller's, who has called closure_enter() unless the writer
+ * turns out to be direct.  If there are many rows, nodes have been ranked.
  */
 ClosureWriter *
 closure_writer_begin(Hierarchy *h, bool indexes)
@@ -180,7 +177,7 @@ closure_writer_begin(Hierarchy *h, bool indexes)
 	writer->h = h;
 	writer->indexes = indexes;
 	writer->rel = table_open(h->closureid, RowExclusiveLock);
-	if (!find_attributes(writer) || !closure_is_plain(writer->rel) ||
+	if (!has_our_columns(writer->rel, h) || !closure_is_plain(writer->rel) ||
 		(indexes && !open_indexes(writer)))
 	{
 		for (int i = 0; i < writer->nindexes; i++)
@@ -202,6 +199,23 @@ closure_writer_begin(Hierarchy *h, bool indexes)
 	return writer;
 }
 
+/* The columns of a row. */
+static void
+fill_row(const Hierarchy *h, ClosureNode *ancestor, ClosureNode *descendant,
+		 int depth, Datum *values)
+{
+	memcpy(values, ancestor->key, h->nkeys * sizeof(Datum));
+	memcpy(values + h->nkeys, descendant->key, h->nkeys * sizeof(Datum));
+	values[2 * h->nkeys] = Int32GetDatum(depth);
+}
+
+/* Do rows go straight to the heap?  Otherwise the caller runs as the owner. */
+bool
+closure_writer_is_direct(const ClosureWriter *writer)
+{
+	return writer->rel != NULL;
+}
+
 /* The buffered rows to the heap. */
 static void
 write_heap(ClosureWriter *writer)
@@ -211,13 +225,9 @@ write_heap(ClosureWriter *writer)
 	if (writer->nslots == 0)
 		return;
 	CHECK_FOR_INTERRUPTS();
-	old = MemoryContextSwitchTo(writer->context);
 	if (writer->bistate == NULL && writer->nslots == HEAP_BATCH)
-	{
-		MemoryContextSwitchTo(old);
 		writer->bistate = GetBulkInsertState();
-		MemoryContextSwitchTo(writer->context);
-	}
+	old = MemoryContextSwitchTo(writer->context);
 	table_multi_insert(writer->rel, writer->slots, writer->nslots,
 					   writer->cid, writer->options, writer->bistate);
 	MemoryContextSwitchTo(old);
@@ -238,9 +248,9 @@ static void
 sort_for(ClosureWriter *writer, const IndexInfo *info)
 {
 	AttrNumber	first = info->ii_IndexAttrNumbers[0];
-	bool		by_ancestor = first == writer->ancestor[0];
+	bool		by_ancestor = first == 1;
 
-	if (writer->n < 16 || (!by_ancestor && first != writer->descendant[0]))
+	if (writer->n < 16 || (!by_ancestor && first != 1 + writer->h->nkeys))
 		return;
 	for (int i = 0; i < writer->n; i++)
 	{
@@ -274,12 +284,8 @@ write_indexes(ClosureWriter *writer)
 			Datum		values[INDEX_MAX_KEYS];
 			bool		nulls[INDEX_MAX_KEYS] = {0};
 
-			for (int k = 0; k < writer->h->nkeys; k++)
-			{
-				heap[writer->ancestor[k] - 1] = row->ancestor->key[k];
-				heap[writer->descendant[k] - 1] = row->descendant->key[k];
-			}
-			heap[writer->depth - 1] = Int32GetDatum(row->depth);
+			fill_row(writer->h, row->ancestor, row->descendant, row->depth,
+					 heap);
 			for (int k = 0; k < info->ii_NumIndexAttrs; k++)
 				values[k] = heap[info->ii_IndexAttrNumbers[k] - 1];
 			(void) index_insert(index, values, nulls, &row->tid, writer->rel,
@@ -329,15 +335,8 @@ closure_writer_add(ClosureWriter *writer, ClosureNode *ancestor,
 			MakeSingleTupleTableSlot(writer->desc,
 									 table_slot_callbacks(writer->rel));
 	slot = writer->slots[writer->nslots++];
-	for (int i = 0; i < writer->h->nkeys; i++)
-	{
-		slot->tts_values[writer->ancestor[i] - 1] = ancestor->key[i];
-		slot->tts_isnull[writer->ancestor[i] - 1] = false;
-		slot->tts_values[writer->descendant[i] - 1] = descendant->key[i];
-		slot->tts_isnull[writer->descendant[i] - 1] = false;
-	}
-	slot->tts_values[writer->depth - 1] = Int32GetDatum(depth);
-	slot->tts_isnull[writer->depth - 1] = false;
+	fill_row(writer->h, ancestor, descendant, depth, slot->tts_values);
+	memset(slot->tts_isnull, 0, (2 * writer->h->nkeys + 1) * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
 
 	if (writer->indexes)
