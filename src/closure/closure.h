@@ -123,8 +123,6 @@ typedef struct Hierarchy
 	bool		deferred_parent;	/* self key is INITIALLY DEFERRED */
 	AttrNumber	key_att[CLOSURE_MAX_KEYS];	/* in the table */
 	AttrNumber	parent_att[CLOSURE_MAX_KEYS];
-	AttrNumber	ancestor_att[CLOSURE_MAX_KEYS]; /* in the closure */
-	AttrNumber	depth_att;
 	Oid			pair_index;		/* on ancestor and descendant, see probe.c */
 	Oid			descendant_index;
 	SPIPlanPtr	plans[CQ_NQUERIES][2];	/* for few keys, for many */
@@ -401,8 +399,6 @@ extern List *closure_flush(Hierarchy *h, const ClosureTouched *touched);
  * leaf.c: the same for one new leaf, quickly
  * ----------
  */
-extern bool closure_row_key(Hierarchy *h, TupleTableSlot *slot,
-							const AttrNumber *attnums, Datum *key);
 extern bool closure_flush_leaf(Hierarchy *h, const ClosureTouched *touched);
 
 /* ----------

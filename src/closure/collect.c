@@ -103,6 +103,22 @@ as_inserted(Relation rel, HeapTuple tuple)
 		 HEAP_XMAX_IS_LOCKED_ONLY(infomask));
 }
 
+/* The parent of a row; false if one of its columns is null. */
+static bool
+parent_of(Hierarchy *h, ClosureSource *source, TupleTableSlot *slot,
+		  Datum *key)
+{
+	for (int i = 0; i < h->nkeys; i++)
+	{
+		bool		isnull;
+
+		key[i] = slot_getattr(slot, source->parent[i], &isnull);
+		if (isnull)
+			return false;
+	}
+	return true;
+}
+
 /* Remember the key of one row version. */
 static void
 remember(ClosurePending *to, Hierarchy *h, ClosureSource *source,
@@ -125,7 +141,7 @@ remember(ClosurePending *to, Hierarchy *h, ClosureSource *source,
 							RelationGetRelationName(rel)),
 					 errtable(rel)));
 	}
-	below = inserted && closure_row_key(h, slot, source->parent, parent);
+	below = inserted && parent_of(h, source, slot, parent);
 	closure_pending_add(to, h, key, inserted, below ? parent : NULL);
 }
 

@@ -49,22 +49,6 @@ make_node(Hierarchy *h, const Datum *key)
 	return node;
 }
 
-/* Columns of a row as a key; false if one is null. */
-bool
-closure_row_key(Hierarchy *h, TupleTableSlot *slot, const AttrNumber *attnums,
-				Datum *key)
-{
-	for (int i = 0; i < h->nkeys; i++)
-	{
-		bool		isnull;
-
-		key[i] = slot_getattr(slot, attnums[i], &isnull);
-		if (isnull)
-			return false;
-	}
-	return true;
-}
-
 /*
  * Is it in the closure already?  Then a statement inside this one has changed
  * its row before we were told of its insertion.
@@ -97,11 +81,12 @@ read_ancestors(Leaf *leaf, TupleTableSlot *slot)
 	{
 		Datum		key[CLOSURE_MAX_KEYS];
 		bool		isnull;
-		int			depth = DatumGetInt32(slot_getattr(slot, h->depth_att,
+		int			depth = DatumGetInt32(slot_getattr(slot,
+													   2 * h->nkeys + 1,
 													   &isnull));
 
 		CHECK_FOR_INTERRUPTS();
-		if (!closure_row_key(h, slot, h->ancestor_att, key))
+		if (!closure_slot_key(h, slot, 1, key))
 			continue;
 		closure_link(&leaf->ancestors, depth == 0 ? leaf->parent :
 					 make_node(h, key), depth);

@@ -83,13 +83,11 @@ find_index(Relation rel, const Hierarchy *h, const AttrNumber *attnums,
 void
 closure_probe_prepare(Hierarchy *h)
 {
-	AttrNumber	attnums[2 * CLOSURE_MAX_KEYS];
+	AttrNumber	attnums[2 * CLOSURE_MAX_KEYS] = {0};
 	Relation	rel = table_open(h->closureid, AccessShareLock);
 
 	for (int i = 0; i < 2 * h->nkeys; i++)
 		attnums[i] = i + 1;
-	memcpy(h->ancestor_att, attnums, h->nkeys * sizeof(AttrNumber));
-	h->depth_att = 2 * h->nkeys + 1;
 	h->pair_index = find_index(rel, h, attnums, 2);
 	h->descendant_index = find_index(rel, h, attnums + h->nkeys, 1);
 	table_close(rel, AccessShareLock);
@@ -170,7 +168,6 @@ describe_closure(Relation rel)
 
 	h->closureid = RelationGetRelid(rel);
 	h->nkeys = desc->natts / 2;
-	h->depth_att = desc->natts;
 	if (desc->natts % 2 == 0 || h->nkeys > CLOSURE_MAX_KEYS)
 		return NULL;
 	for (int i = 0; i < 2 * h->nkeys; i++)
@@ -256,7 +253,7 @@ plinth_closure_is_ancestor_of(PG_FUNCTION_ARGS)
 	{
 		bool		isnull;
 
-		found = DatumGetInt32(slot_getattr(slot, probe->h->depth_att,
+		found = DatumGetInt32(slot_getattr(slot, 2 * probe->h->nkeys + 1,
 										   &isnull)) > 0;
 	}
 	closure_probe_end(scan);
