@@ -30,6 +30,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "kit/type.h"
+
 #define LIMITS(depth) \
 	depth " OPERATOR(pg_catalog.>=) {min} AND" \
 	" ({max} IS NULL OR " depth " OPERATOR(pg_catalog.<=) {max})"
@@ -231,7 +233,7 @@ collation_of(Hierarchy *h, const char *left, int i)
 							  &type, &typmod, &collation);
 	if (!OidIsValid(collation) || collation == DEFAULT_COLLATION_OID)
 		return "";
-	return psprintf(" COLLATE %s", closure_collation_name(collation));
+	return psprintf(" COLLATE %s", plinth_collation_name(collation));
 }
 
 /* What stands in braces. */
@@ -257,9 +259,9 @@ expand_item(StringInfo buf, Hierarchy *h, char *item, int nodes)
 		*equal = '\0';
 		for (int i = 0; i < h->nkeys; i++)
 			appendStringInfo(buf, "%s%s %s %s%s", i > 0 ? " AND " : "",
-							 closure_comparable(h->types[i], column(h, item, i)),
-							 closure_equality(h->types[i]),
-							 closure_comparable(h->types[i],
+							 plinth_comparable(h->types[i], column(h, item, i)),
+							 plinth_equality(h->types[i]),
+							 plinth_comparable(h->types[i],
 												operand(h, equal + strlen(" = "), i)),
 							 collation_of(h, item, i));
 	}

@@ -141,8 +141,6 @@ extern SPIPlanPtr closure_plan(Hierarchy *h, ClosureQuery query, int nkeys);
 extern int	closure_plan_types(Hierarchy *h, ClosureQuery query, Oid *types);
 
 extern int	closure_errtable(const Hierarchy *h);
-extern char *closure_equality(Oid type);
-extern char *closure_comparable(Oid type, const char *key);
 extern char *closure_column(const Hierarchy *h, const char *side, int column);
 
 /* Where the key and parent columns of one relation of a hierarchy are. */
@@ -444,7 +442,6 @@ typedef struct ClosureInspection
 
 extern void closure_inspection_begin(ClosureInspection *inspection);
 extern void closure_inspection_end(ClosureInspection *inspection);
-extern char *closure_collation_name(Oid collation);
 
 /* ----------
  * load.c: an empty closure

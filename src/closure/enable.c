@@ -16,7 +16,6 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -26,10 +25,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
 #include "kit/target.h"
+#include "kit/type.h"
 
 PLINTH_FUNCTION(plinth_closure_enable);
 PLINTH_FUNCTION(plinth_closure_disable);
@@ -83,23 +82,6 @@ check_limits(const ClosureOptions *options)
 				 errmsg("max_rows must not be negative")));
 }
 
-/* The qualified name of a collation. */
-char *
-closure_collation_name(Oid collation)
-{
-	HeapTuple	tup = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tup);
-	result = plinth_quote_name(get_namespace_name(form->collnamespace),
-							   NameStr(form->collname));
-	ReleaseSysCache(tup);
-	return result;
-}
-
 /* "ancestor" and "descendant" columns with type and collation. */
 static char *
 column_definitions(Oid relid, const ClosureOptions *options)
@@ -122,14 +104,8 @@ column_definitions(Oid relid, const ClosureOptions *options)
 
 			get_atttypetypmodcoll(relid, get_attnum(relid, lfirst(lc)),
 								  &type, &typmod, &collation);
-			appendStringInfo(&buf, "%s %s%s NOT NULL, ",
-							 quote_identifier(name),
-							 format_type_extended(type, typmod,
-												  FORMAT_TYPE_TYPEMOD_GIVEN |
-												  FORMAT_TYPE_FORCE_QUALIFY),
-							 OidIsValid(collation) ?
-							 psprintf(" COLLATE %s",
-									  closure_collation_name(collation)) : "");
+			appendStringInfo(&buf, "%s %s NOT NULL, ", quote_identifier(name),
+							 plinth_column_type(type, typmod, collation));
 		}
 	}
 	appendStringInfoString(&buf, "depth integer NOT NULL");
@@ -149,20 +125,6 @@ side_columns(const ClosureOptions *options, const char *side)
 						 quote_identifier(list_length(options->key) == 1 ? side :
 										  makeObjectName(side, lfirst(lc), NULL)));
 	return buf.data;
-}
-
-/* Everybody who may SELECT from the table may SELECT from the closure. */
-static void
-copy_grants(Oid relid, const char *closure)
-{
-	ListCell   *lc;
-
-	foreach(lc, plinth_sql_strings("SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END"
-								   " || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
-								   " FROM pg_class c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
-								   " WHERE c.oid = %u AND a.grantee <> c.relowner AND a.privilege_type = 'SELECT'",
-								   relid))
-		plinth_sql("GRANT SELECT ON %s TO %s", closure, (char *) lfirst(lc));
 }
 
 /* Take the closure's indexes off, or put them on. */
@@ -189,7 +151,7 @@ make_closure(Oid relid, const ClosureOptions *options)
 	plinth_sql("COMMENT ON TABLE %s IS %s", options->closure,
 			   quote_literal_cstr(psprintf("Transitive closure of %s: every node with all its ancestors and itself",
 										   plinth_relation_name(relid))));
-	copy_grants(relid, options->closure);
+	plinth_copy_select(relid, options->closure);
 	/* a restore of data inserts rows that are there already: look at each */
 	plinth_sql("CREATE TRIGGER " CLOSURE_GUARD_TRIGGER
 			   " BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION "

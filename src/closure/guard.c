@@ -11,6 +11,7 @@
 #include "utils/rel.h"
 
 #include "kit/errors.h"
+#include "kit/type.h"
 
 PLINTH_FUNCTION(plinth_closure_guard);
 
@@ -40,10 +41,10 @@ row_exists(Relation rel, TupleTableSlot *slot)
 			return false;
 		types[n] = att->atttypid;
 		appendStringInfo(&sql, "%s%s %s %s", n > 0 ? " AND " : "",
-						 closure_comparable(att->atttypid,
+						 plinth_comparable(att->atttypid,
 											quote_identifier(NameStr(att->attname))),
-						 closure_equality(att->atttypid),
-						 closure_comparable(att->atttypid,
+						 plinth_equality(att->atttypid),
+						 plinth_comparable(att->atttypid,
 											psprintf("$%d", n + 1)));
 		n++;
 	}

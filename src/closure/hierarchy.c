@@ -18,7 +18,6 @@
 
 #include "access/relation.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -31,6 +30,7 @@
 
 #include "kit/cache.h"
 #include "kit/target.h"
+#include "kit/type.h"
 
 typedef struct CachedHierarchy
 {
@@ -125,42 +125,6 @@ closure_column(const Hierarchy *h, const char *side, int column)
 		(strcmp(side, "descendant") == 0 ? h->nkeys : 0);
 
 	return get_attname(h->closureid, attnum, false);
-}
-
-/* The equality operator of a type's default btree opclass, qualified. */
-char *
-closure_equality(Oid type)
-{
-	TypeCacheEntry *typentry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
-	HeapTuple	tup;
-	Form_pg_operator form;
-	char	   *result;
-
-	tup = SearchSysCache1(OPEROID, ObjectIdGetDatum(typentry->eq_opr));
-	if (!HeapTupleIsValid(tup))
-		elog(ERROR, "cache lookup failed for operator %u", typentry->eq_opr);
-	form = (Form_pg_operator) GETSTRUCT(tup);
-	result = psprintf("OPERATOR(%s.%s)",
-					  quote_identifier(get_namespace_name(form->oprnamespace)),
-					  NameStr(form->oprname));
-	ReleaseSysCache(tup);
-	return result;
-}
-
-/*
- * What makes of a key something that the equality operator can only mean.
- * For a domain, anybody who may create in the operator's schema could add one
- * that fits better: it has to be compared as its base type.
- */
-char *
-closure_comparable(Oid type, const char *key)
-{
-	Oid			base = getBaseType(type);
-
-	if (base == type)
-		return pstrdup(key);
-	return psprintf("(%s)::%s", key,
-					format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY));
 }
 
 /* Describe the key columns. */
@@ -372,9 +336,9 @@ equal_keys(Hierarchy *h, char **left, char **right)
 	initStringInfo(&buf);
 	for (int i = 0; i < h->nkeys; i++)
 		appendStringInfo(&buf, "%s%s %s %s", i > 0 ? " AND " : "",
-						 closure_comparable(h->types[i], left[i]),
-						 closure_equality(h->types[i]),
-						 closure_comparable(h->types[i], right[i]));
+						 plinth_comparable(h->types[i], left[i]),
+						 plinth_equality(h->types[i]),
+						 plinth_comparable(h->types[i], right[i]));
 	return buf.data;
 }
 
@@ -483,7 +447,7 @@ query_text(Hierarchy *h, ClosureQuery query)
 									  &typmod, &collation);
 				if (collation != h->collations[i])
 					k[i] = psprintf("%s COLLATE %s", k[i],
-									closure_collation_name(h->collations[i]));
+									plinth_collation_name(h->collations[i]));
 			}
 			return psprintf("SELECT k.ord, 1, %s FROM %s JOIN %s t ON %s",
 							list_of(h, tkey), keys, table,

@@ -510,3 +510,20 @@ plinth_drop_trigger(const PlinthTrigger *trig)
 	plinth_sql("DROP TRIGGER %s ON %s", quote_identifier(trig->name),
 			   plinth_relation_name(trig->relid));
 }
+
+/*
+ * Everybody who may SELECT from a table may SELECT from another one, whose
+ * name is qualified and quoted.
+ */
+void
+plinth_copy_select(Oid relid, const char *to)
+{
+	ListCell   *lc;
+
+	foreach(lc, plinth_sql_strings("SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END"
+								   " || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+								   " FROM pg_class c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+								   " WHERE c.oid = %u AND a.grantee <> c.relowner AND a.privilege_type = 'SELECT'",
+								   relid))
+		plinth_sql("GRANT SELECT ON %s TO %s", to, (char *) lfirst(lc));
+}

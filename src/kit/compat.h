@@ -30,6 +30,10 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "storage/shmem.h"
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+#endif
 #include "utils/acl.h"
 #include "utils/rel.h"
 
@@ -166,6 +170,41 @@ plinth_json_lexer(char *json, int len, bool need_escapes)
 #define PLINTH_GENERATED_VIRTUAL 'v'
 #define PLINTH_IS_VIRTUAL(att) false
 #endif
+
+/* Hash tables in shared memory are told how to copy keys since 17; goes with 16. */
+#if PG_VERSION_NUM >= 170000
+#define PLINTH_DSHASH_COPY .copy_function = dshash_memcpy,
+#else
+#define PLINTH_DSHASH_COPY
+#endif
+
+/* A process has a number of its own since 17; goes with 16. */
+#if PG_VERSION_NUM >= 170000
+#define PLINTH_MY_PROC MyProcNumber
+#else
+#define PLINTH_MY_PROC (MyProc->pgprocno)
+#endif
+
+/*
+ * A small struct in shared memory, of one name and zeroed when it is new.
+ * Segments have names since 17; before that, the main segment has some slack
+ * for late comers.  The caller holds AddinShmemInitLock.  Goes with 16.
+ */
+static inline void *
+plinth_shared_struct(const char *name, Size size)
+{
+	bool		found;
+	void	   *result;
+
+#if PG_VERSION_NUM >= 170000
+	result = GetNamedDSMSegment(name, size, NULL, &found);
+#else
+	result = ShmemInitStruct(name, size, &found);
+#endif
+	if (!found)
+		memset(result, 0, size);
+	return result;
+}
 
 /* A function that does not return says so in front since 18; goes with 17. */
 #if PG_VERSION_NUM < 180000

@@ -18,4 +18,7 @@
 /* A closure table was about to be changed by hand. */
 #define ERRCODE_PLINTH_CLOSURE_DERIVED MAKE_SQLSTATE('P','X','0','0','2')
 
+/* A table beside an inventory was about to be changed by hand. */
+#define ERRCODE_PLINTH_INVENTORY_LEDGER MAKE_SQLSTATE('P','X','0','0','3')
+
 #endif							/* PLINTH_ERRORS_H */
