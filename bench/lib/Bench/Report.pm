@@ -56,7 +56,7 @@ sub note
 sub verdict
 {
 	my ($self, $number, $target, $factor) = @_;
-	my ($text, $met);
+	my ($text, $met, $near);
 
 	return '' unless $target;
 	if (defined $target->{at_most})
@@ -74,12 +74,15 @@ sub verdict
 		$text = "at least $target->{at_least}";
 		$met = $factor >= $target->{at_least};
 		$text .= ", stretch $target->{stretch}" if $target->{stretch};
+		# Below the target, but not below what counts as missed.
+		$text .= ", missed below $target->{floor}" if $target->{floor};
+		$near = !$met && $target->{floor} && $factor >= $target->{floor};
 	}
 	$self->{met}++ if $met;
 	push @{ $self->{missed} }, sprintf '%-14s %s over %s, target %s', $number->{name}, ratio($factor),
 	  $self->title($target->{over}), $text
-	  unless $met;
-	return "   target $text: " . ($met ? 'met' : 'MISSED');
+	  unless $met || $near;
+	return "   target $text: " . ($met ? 'met' : $near ? 'below' : 'MISSED');
 }
 
 sub title
@@ -116,7 +119,7 @@ sub compare
 		}
 		my $factor = $target && defined $target->{at_most} ? $mine / $theirs : $theirs / $mine;
 		my $what =
-		  $target && defined $target->{at_most}
+		  $number->{per_second} || $target && defined $target->{at_most}
 		  ? 'plinth / ' . $self->title($who)
 		  : $self->title($who) . ' / plinth';
 		printf "   %-48s %9s%s\n", $what, ratio($factor), $self->verdict($number, $target, $factor);
@@ -150,6 +153,49 @@ sub times
 		  duration($median{$who}), duration($sorted[0]), duration($sorted[-1]), $added;
 	}
 	$self->compare($number, \%value, \&duration);
+	return;
+}
+
+# nothing(NUMBER, MEDIANS): whether plinth left no trace when it said no.
+sub nothing
+{
+	my ($self, $number, $median) = @_;
+	my ($xids, $wal) = @{ $median->{plinth} }{qw(xids wal)};
+	my $met = $xids == 0 && $wal <= 1;
+
+	printf "   plinth: target no transaction id, at most 1 B of WAL: %s\n", $met ? 'met' : 'MISSED';
+	$self->{met}++ if $met;
+	push @{ $self->{missed} }, sprintf '%-14s %.3f transaction ids and %.1f B of WAL per refusal', $number->{name},
+	  $xids, $wal
+	  unless $met;
+	return;
+}
+
+# rates(NUMBER, {contestant => [{rate, p99, xids, wal}]}): how many a second,
+# and what each costs.
+sub rates
+{
+	my ($self, $number, $runs) = @_;
+	my (%median, %time);
+
+	printf "   %-42s %9s  %-20s %9s %10s %7s\n", "per $number->{what}", 'a second', '', 'p99', 'WAL', 'xids';
+	for my $who (map { $_->{who} } @{ $number->{contestants} })
+	{
+		my @rates = sort { $a <=> $b } map { $_->{rate} } @{ $runs->{$who} };
+
+		for my $what (qw(rate p99 xids wal))
+		{
+			$median{$who}{$what} = Bench::Measure::median(map { $_->{$what} } @{ $runs->{$who} });
+		}
+		$time{$who} = 1e6 / $median{$who}{rate};
+		printf "   %-42s %9.0f  %-20s %9s %8.0f B %7.3f\n", $self->title($who), $median{$who}{rate},
+		  sprintf('(%.0f to %.0f)', @rates[ 0, -1 ]), duration($median{$who}{p99}), @{ $median{$who} }{qw(wal xids)};
+	}
+	printf "   stretch %d a second: %s\n", $number->{stretch},
+	  $median{plinth}{rate} >= $number->{stretch} ? 'reached' : 'not reached'
+	  if $number->{stretch};
+	$self->nothing($number, \%median) if $number->{nothing};
+	$self->compare({ %$number, per_second => 1 }, \%time, sub { sprintf '%.0f /s', 1e6 / $_[0] });
 	return;
 }
 
