@@ -83,7 +83,8 @@ as_server_user() {
 	prefix+=(env -i
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 		LANG=C.UTF-8 USER="$user" LOGNAME="$user"
-		TERM="${TERM:-dumb}" CI="${CI:-}" PLINTH_STEP_LIMIT="${PLINTH_STEP_LIMIT:-}")
+		TERM="${TERM:-dumb}" CI="${CI:-}" PLINTH_STEP_LIMIT="${PLINTH_STEP_LIMIT:-}"
+		PLINTH_SEEDS="${PLINTH_SEEDS:-}")
 	if [ -n "$chroot_dir" ]; then
 		"${prefix[@]}" "$@"
 	else

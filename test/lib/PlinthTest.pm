@@ -6,10 +6,12 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use File::Basename;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
+use Test::More;
 
-our @EXPORT = qw(crash crash_under_load amcheck_ok audit_judge);
+our @EXPORT = qw(crash crash_under_load amcheck_ok audit_judge inventory_judge inventory_ok);
 
 # Stop a server at once and start it again; sessions from background_psql end with it.
 sub crash
@@ -89,6 +91,28 @@ sub audit_judge
 				WHERE logged IS NULL OR explained IS DISTINCT FROM 1$more;
 		END;});
 	return;
+}
+
+# Makes the functions wrong() and wrong_when_folded() of inventory_judge.sql.
+sub inventory_judge
+{
+	my ($node, $db) = @_;
+
+	$node->safe_psql($db // 'postgres', slurp_file(dirname(__FILE__) . '/inventory_judge.sql'));
+	return;
+}
+
+# Stock, ledger, reservations and counters of an inventory agree, and nothing is oversold; then the same of the stock rows.
+sub inventory_ok
+{
+	my ($node, $name, %args) = @_;
+	my $db = $args{db} // 'postgres';
+	my $target = $args{target} // 'inventory';
+	my $strict = $args{lax} ? 'false' : 'true';
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is($node->safe_psql($db, "SELECT wrong('$target', $strict)"), '', "$name: everything agrees")
+	  && is($node->safe_psql($db, "SELECT wrong_when_folded('$target', $strict)"), '', "$name: and so do the stock rows when they are folded");
 }
 
 1;
