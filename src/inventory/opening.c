@@ -17,10 +17,12 @@
  */
 #include "inventory/inventory.h"
 
+#include "access/table.h"
 #include "access/xlog.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 /* Work as the owner, and see all rows or fail. */
@@ -107,6 +109,24 @@ inventory_check_rows(Oid relid, const InventoryOptions *options)
 				 err_generic_string(PG_DIAG_TABLE_NAME, get_rel_name(relid))));
 }
 
+/*
+ * At wal_level minimal a sequence made in this transaction is synced at commit,
+ * as it is then, instead of being logged; but nextval() notes in it that the
+ * next numbers are logged already, and after a crash they would come again.
+ * setval() takes that note away.
+ */
+static void
+forget_logged_ahead(const InventoryOptions *options)
+{
+	Oid			movement = plinth_qualified_oid(options->movement);
+	Relation	rel = table_open(movement, AccessShareLock);
+	Oid			sequence = plinth_identity_sequence(rel, get_attnum(movement, "movement_id"));
+
+	table_close(rel, NoLock);
+	(void) inventory_run_latest(psprintf("SELECT setval(%u::regclass, last_value, is_called) FROM %s",
+										 sequence, plinth_relation_name(sequence)));
+}
+
 /* What the table has and the ledger has not. */
 static void
 open_ledger(Oid relid, const InventoryOptions *options)
@@ -130,6 +150,7 @@ open_ledger(Oid relid, const InventoryOptions *options)
 					 " HAVING sum(u.quantity) <> 0 OR sum(u.reserved) <> 0 OR bool_and(u.is_stock) ORDER BY %s",
 					 key, ledger_key(options, "u."), ledger_key(options, "u."));
 	(void) inventory_run_latest(sql.data);
+	forget_logged_ahead(options);
 }
 
 /* Cells without stock go.  Returns how many. */

@@ -143,7 +143,12 @@ plinth_sequence_take(Oid seqid, int64 count, int64 *increment)
 	}
 	seq->last_value = last;
 	seq->is_called = true;
-	seq->log_cnt = logcnt;
+
+	/*
+	 * At wal_level minimal a sequence made in this transaction is not logged
+	 * but synced at commit, as it is then: nothing is logged ahead of that.
+	 */
+	seq->log_cnt = RelationNeedsWAL(rel) ? logcnt : 0;
 	END_CRIT_SECTION();
 
 	UnlockReleaseBuffer(buf);

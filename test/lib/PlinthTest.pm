@@ -11,7 +11,7 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(crash crash_under_load amcheck_ok audit_judge inventory_judge inventory_ok);
+our @EXPORT = qw(crash crash_under_load amcheck_ok audit_judge inventory_judge inventory_ok inventory_shop inventory_clients);
 
 # Stop a server at once and start it again; sessions from background_psql end with it.
 sub crash
@@ -113,6 +113,99 @@ sub inventory_ok
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is($node->safe_psql($db, "SELECT wrong('$target', $strict)"), '', "$name: everything agrees")
 	  && is($node->safe_psql($db, "SELECT wrong_when_folded('$target', $strict)"), '', "$name: and so do the stock rows when they are folded");
+}
+
+# A shop: SKUs in either mode and one whose mode changes, and a function buy() for one transaction of a client, made of the
+# client's key alone.  What clients are told is in the table "told".
+sub inventory_shop
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', q{
+		CREATE EXTENSION plinth_inventory;
+		CREATE TABLE inventory (
+			sku text, warehouse_id int, quantity int NOT NULL CHECK (quantity >= 0), reserved int NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+			version int NOT NULL DEFAULT 0, PRIMARY KEY (sku, warehouse_id));
+		INSERT INTO inventory VALUES ('hot', 1, 200), ('hot', 2, 50), ('cold', 1, 200), ('moving', 1, 200);
+		SELECT plinth_inventory.enable('inventory');
+		SELECT plinth_inventory.set_mode('hot', w, 'escrow') FROM generate_series(1, 2) w;
+		CREATE TABLE told (key uuid, outcome text, quantity int);
+		CREATE FUNCTION buy(k uuid) RETURNS text LANGUAGE plpgsql AS $$
+			DECLARE
+				h int := abs(hashtext(k::text)) % 1000;
+				s text := (ARRAY['hot', 'hot', 'cold', 'moving'])[1 + h % 4];
+				r plinth_inventory.result;
+			BEGIN
+				IF h % 50 = 7 THEN
+					PERFORM plinth_inventory.set_mode('moving', 1, CASE mode WHEN 'row' THEN 'escrow' ELSE 'row' END) FROM inventory_cell WHERE sku = 'moving';
+					RETURN 'switched';
+				ELSIF h % 50 = 8 THEN
+					PERFORM plinth_inventory.fold('inventory');
+					RETURN 'folded';
+				END IF;
+				r := plinth_inventory.reserve(s, 1, 1 + h % 3, k, ttl => CASE WHEN h % 7 = 0 THEN '1 microsecond' WHEN h % 7 < 3 THEN '1 hour' END::interval);
+				INSERT INTO told VALUES (k, r.outcome, r.quantity);
+				IF r.outcome = 'sold_out' THEN
+					PERFORM plinth_inventory.receive(s, 1, 20);
+				ELSIF h % 5 < 2 THEN
+					INSERT INTO told SELECT key, outcome, quantity FROM plinth_inventory.confirm(k, 1);
+				ELSIF h % 5 = 2 THEN
+					INSERT INTO told SELECT key, outcome, quantity FROM plinth_inventory.release(k);
+				ELSIF h % 5 = 3 THEN
+					BEGIN
+						PERFORM plinth_inventory.release(k);
+						PERFORM plinth_inventory.reserve(s, 1, 2);
+						RAISE EXCEPTION SQLSTATE 'UNDO0';
+					EXCEPTION WHEN SQLSTATE 'UNDO0' THEN NULL;
+					END;
+				END IF;
+				RETURN r.outcome;
+			END$$;
+		-- What was told is what is there.
+		CREATE FUNCTION betrayed() RETURNS TABLE (what text) LANGUAGE sql AS $$
+			SELECT format('told %s, has %s', t, r) FROM (SELECT key, sum(quantity) FILTER (WHERE outcome = 'reserved') AS quantity, coalesce(sum(quantity) FILTER (WHERE outcome = 'confirmed'), 0) AS confirmed FROM told WHERE outcome IN ('reserved', 'confirmed') GROUP BY 1) t
+				FULL JOIN (SELECT key, quantity, confirmed FROM inventory_reservation WHERE owner IS NULL) r USING (key) WHERE (t.quantity, t.confirmed) IS DISTINCT FROM (r.quantity, r.confirmed) $$;
+		-- All that is free can be had, and not one more.
+		CREATE FUNCTION unsellable() RETURNS TABLE (what text) LANGUAGE plpgsql AS $$
+			DECLARE
+				c record;
+				r plinth_inventory.result;
+			BEGIN
+				FOR c IN SELECT * FROM inventory_available LOOP
+					IF c.available > 0 THEN
+						r := plinth_inventory.reserve(c.sku, c.warehouse, c.available::int, owner => 'judge');
+						RETURN QUERY SELECT format('%s of %s are free, but %s', c.available, c, r) WHERE r.outcome <> 'reserved';
+					END IF;
+					r := plinth_inventory.reserve(c.sku, c.warehouse, 1, owner => 'judge');
+					RETURN QUERY SELECT format('%s are free of %s, and one more: %s', c.available, c, r) WHERE r.outcome <> 'sold_out';
+				END LOOP;
+			END$$;});
+	inventory_judge($node);
+	return;
+}
+
+# Start clients that buy until their server is gone.  Each writes the keys of what was committed into a file of its own; the
+# names of these files are returned, and what runs, for finish().
+sub inventory_clients
+{
+	my ($node, $tag, $clients) = @_;
+	my $dir = $node->basedir;
+	my (@files, @runs);
+
+	for my $c (1 .. $clients)
+	{
+		my $script = "$dir/$tag$c.sql";
+		my $file = "$dir/$tag$c.acknowledged";
+		open my $fh, '>', $script or die $!;
+		print $fh "SELECT buy(md5('$tag $c $_')::uuid);\n\\echo $tag $c $_\n" for 1 .. 20000;
+		close $fh;
+		push @files, $file;
+		push @runs,
+		  IPC::Run::start(
+			[ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres' ],
+			'<', \undef, '>', $file, '2>', '/dev/null');
+	}
+	return (\@files, \@runs);
 }
 
 1;

@@ -372,6 +372,8 @@ SELECT is((SELECT outcome FROM plinth_inventory.reserve('R', 1, 2)), 'sold_out',
 SELECT is(plinth_inventory.fold('inventory') >= 0, true, :'mode' || ': (the row is up to date)');
 SELECT is((run('UPDATE inventory SET reserved = reserved - 5, quantity = quantity - 5 WHERE (sku, warehouse_id) = (''R'', 1)')).state, 'ok', :'mode' || ': old code sells what it took');
 SELECT is((SELECT (quantity, available)::text FROM inventory_available WHERE (sku, warehouse) = ('R', 1)), '(5,1)', :'mode' || ': it has left the stock');
+SELECT refused('UPDATE inventory SET reserved = reserved - 1 WHERE (sku, warehouse_id) = (''R'', 1)', '23514', 'R', :'mode' || ': but cannot give back what a reservation holds');
+SELECT is(plinth_inventory.available('R', 1), 1::bigint, :'mode' || ': nor has it');
 SELECT is((run('UPDATE inventory SET quantity = quantity + 3 WHERE sku = ''R''')).state, 'ok', :'mode' || ': several rows');
 SELECT is(ARRAY[plinth_inventory.available('R', 1), plinth_inventory.available('R', 2)], '{4,13}', :'mode' || ': each has its part');
 SELECT is((SELECT outcome FROM plinth_inventory.reserve('R', 1, 4, k(91))), 'reserved', :'mode' || ': what came in can be taken');
@@ -476,6 +478,25 @@ SELECT refused(stmt, '25006', '', format('%s: not in a transaction that only rea
 	'SELECT plinth_inventory.receive(''cheap'', 1, 1)', 'SELECT plinth_inventory.set_mode(''cheap'', 1, ''row'')', 'SELECT plinth_inventory.adjust(''cheap'', 1, 1)', 'SELECT plinth_inventory.expire()', 'SELECT plinth_inventory.fold(''inventory'')']) stmt;
 ROLLBACK;
 SELECT is((SELECT outcome FROM plinth_inventory.reserve('cheap', 1, 1)), 'sold_out', :'mode' || ': nothing came of it');
+
+-- A commit that fails at the last moment gives nothing to anybody.
+INSERT INTO inventory VALUES ('late', 1, 4);
+SELECT is((SELECT outcome FROM plinth_inventory.reserve('late', 1, 4, k(115))), 'reserved', :'mode' || ': (all four)');
+CREATE TABLE orders (id int PRIMARY KEY, parent int REFERENCES orders DEFERRABLE INITIALLY DEFERRED);
+\set ON_ERROR_STOP off
+BEGIN;
+SELECT outcome AS released FROM plinth_inventory.release(k(115)) \gset
+SELECT outcome AS again FROM plinth_inventory.reserve('late', 1, 1, k(116)) \gset
+SELECT plinth_inventory.receive('late', 1, 5) \g /dev/null
+INSERT INTO orders VALUES (1, 2);
+COMMIT;
+\set committed :SQLSTATE
+\set ON_ERROR_STOP on
+SELECT is(ARRAY[:'released', :'again', :'committed'], '{released,reserved,23503}', :'mode' || ': released, reserved, and then the commit fails');
+SELECT is((SELECT array_agg(outcome) FROM (SELECT outcome FROM plinth_inventory.reserve('late', 1, 1) UNION ALL SELECT outcome FROM plinth_inventory.release(k(115), 1)) x), '{sold_out,released}', :'mode' || ': nothing of it has happened');
+SELECT is(plinth_inventory.available('late', 1), 1::bigint, :'mode' || ': one is free now');
+DROP TABLE orders;
+SELECT agrees('inventory', :'mode' || ': a commit that fails', false);
 
 -- Two-phase commit.
 INSERT INTO inventory VALUES ('2pc', 1, 5);

@@ -84,6 +84,21 @@ for my $round (1 .. 2)
 }
 is( $node->safe_psql('postgres', q{SELECT * FROM plinth_audit.check('stock')}),
 	'', 'check has nothing to complain about');
+
+# At wal_level minimal the sequence of a new log is synced at commit, not logged.
+is($node->safe_psql('postgres', 'SHOW wal_level'), 'minimal', 'at wal_level minimal');
+$node->safe_psql('postgres', q{
+	BEGIN;
+	CREATE TABLE young (id int PRIMARY KEY);
+	SELECT plinth_audit.enable('young');
+	INSERT INTO young SELECT generate_series(1, 3);
+	COMMIT;
+	INSERT INTO young SELECT generate_series(4, 9);});
+$last_id = $node->safe_psql('postgres', 'SELECT max(audit_id) FROM young_audit');
+crash($node);
+$node->safe_psql('postgres', 'INSERT INTO young VALUES (10)');
+cmp_ok($node->safe_psql('postgres', 'SELECT max(audit_id) FROM young_audit'), '>', $last_id,
+	'a log made and written to in one transaction has no audit_id twice after a crash');
 amcheck_ok($node, 'public.stock*', 'heap and index of the log agree');
 
 done_testing();

@@ -109,6 +109,9 @@ SELECT agrees('inventory', 'a table with rows');
 SELECT is((SELECT count(*) FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM pg_class WHERE relname IN ('inventory', 'inventory_reservation', 'inventory_movement', 'inventory_cell')) AND tgname LIKE 'plinth_inventory%' AND tgenabled <> 'A'), 0::bigint, 'guards fire always');
 SELECT cmp_ok((SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgname LIKE 'plinth_inventory%'), '=', 4::bigint, 'there is one on each table');
 
+SELECT is_empty($$ SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'plinth_inventory'::regnamespace AND provolatile = 'v' AND proparallel <> 'u' $$, 'nothing that takes units runs in parallel workers');
+SELECT is_empty($$ SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'plinth_inventory'::regnamespace AND prosecdef $$, 'nor with the rights of another');
+
 CREATE VIEW a_view AS SELECT * FROM inventory;
 CREATE TEMP TABLE a_temp (LIKE inventory INCLUDING ALL);
 CREATE TABLE no_key (sku text, warehouse_id int, quantity int NOT NULL, reserved int NOT NULL, version int NOT NULL);
