@@ -449,7 +449,7 @@ inventory_account_drain(SharedCell *cell)
 		/* somebody looks whether to load it anew, and will not: we have it */
 		if (state != CELL_LOADING)
 			elog(ERROR, "cell is in state %u", state);
-		inventory_nap();
+		inventory_nap(cell->key.generation);
 		state = CELL_READY;
 	}
 	pin->draining = true;
@@ -464,7 +464,7 @@ inventory_account_drain(SharedCell *cell)
 		if (TransactionIdIsValid(other))
 			XactLockTableWait(other, NULL, NULL, XLTW_None);
 		else
-			inventory_nap();
+			inventory_nap(cell->key.generation);
 	}
 }
 

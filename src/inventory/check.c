@@ -23,6 +23,8 @@
  *	negative quantity, negative reserved: less than nothing
  *	oversold: more is reserved than is on hand and may be sold beyond it.  An
  *		adjust() or a lower limit may have said so, and no repair() will.
+ *	sequence behind: the ledger has numbers that its sequence will give again;
+ *		sequences are not replicated to logical subscribers
  *	counter differs, counter of units on hand differs, next expiry differs:
  *		what is in shared memory is not what the tables say, see recount.c
  *
@@ -316,6 +318,14 @@ check_reservations(Inventory *inv, ReturnSetInfo *result, Snapshot snapshot)
 	put_rows(result, sql.data, snapshot);
 }
 
+/* The sequence of the ledger against the ledger. */
+static void
+check_sequence(Inventory *inv, ReturnSetInfo *result, Snapshot snapshot)
+{
+	put_rows(result, psprintf("SELECT 'sequence behind'::text, NULL::text, NULL::text, x.expected::text, x.found::text FROM (%s) AS x",
+							  inventory_sums_sequence(inv)), snapshot);
+}
+
 /* 42501 unless the current role may read all of the table. */
 static void
 check_reader(Oid relid)
@@ -368,6 +378,7 @@ plinth_inventory_check(PG_FUNCTION_ARGS)
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	check_cells(inv, result, snapshot);
 	check_reservations(inv, result, snapshot);
+	check_sequence(inv, result, snapshot);
 	UnregisterSnapshot(snapshot);
 	plinth_restore_identity(&saved);
 

@@ -80,6 +80,18 @@ find_expected(Inventory *inv, const StockKey *key)
 	return NULL;
 }
 
+/*
+ * Does our statement change the row as it should?  Then it is known to the cell
+ * already, or moves what the cell has into the stock row, which changes nothing
+ * that is counted: folding needs no counter.
+ */
+static bool
+as_expected(const Expected *expected, const StockRow *old, const StockRow *now)
+{
+	return now->quantity - old->quantity == expected->quantity &&
+		now->reserved - old->reserved == expected->reserved;
+}
+
 static bool
 same_terms(const CellRow *a, const CellRow *b)
 {
@@ -128,13 +140,15 @@ before_row(Inventory *inv, TriggerData *trigdata)
 {
 	StockKey	key = inventory_key_of_slot(inv, trigdata->tg_trigslot);
 	StockRow	old = inventory_stock_of_slot(inv, trigdata->tg_trigslot);
+	StockRow	now = old;
 	Expected   *expected = find_expected(inv, &key);
 	CellRow		cell;
 
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		now = inventory_stock_of_slot(inv, trigdata->tg_newslot);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) && expected == NULL)
 	{
 		StockKey	newkey = inventory_key_of_slot(inv, trigdata->tg_newslot);
-		StockRow	now = inventory_stock_of_slot(inv, trigdata->tg_newslot);
 
 		if (old.quantity == now.quantity && old.reserved == now.reserved &&
 			old.version == now.version &&
@@ -150,7 +164,8 @@ before_row(Inventory *inv, TriggerData *trigdata)
 		expected->stale = true;
 		return false;
 	}
-	if (cell.escrow && !cell.foreign_system)
+	if (cell.escrow && !cell.foreign_system &&
+		!(expected && as_expected(expected, &old, &now)))
 	{
 		SharedCell *shared;
 
@@ -191,12 +206,47 @@ check_free(Inventory *inv, const StockKey *key, const CellRow *cell,
 		inventory_short(inv, key, -freed, free - freed);
 }
 
+/*
+ * 23514 if other SQL gives back units that reservations hold.  The stock row,
+ * which is locked, has `reserved` now; what its cell has besides and what
+ * reservations hold is read through one snapshot.
+ */
+static void
+check_held(Inventory *inv, const StockKey *key, const CellRow *cell,
+		   int64 reserved)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Datum		values[INVENTORY_MAX_KEYS];
+	Tail		tail;
+	bool		isnull;
+	int64		held;
+
+	inventory_tail_read(inv, cell, snapshot, InvalidFullTransactionId, &tail);
+	reserved += tail.reserved;
+	(void) inventory_key_values(inv, key, values);
+	plinth_spi_begin();
+	(void) inventory_execute(inv, ST_HELD_UNITS, values, NULL, snapshot);
+	held = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull));
+	plinth_spi_end();
+	UnregisterSnapshot(snapshot);
+	if (reserved < held)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("reserved of %s must not be less than what its reservations hold",
+						inventory_key_label(inv, key)),
+				 errdetail("Reserved would be " INT64_FORMAT ", and reservations hold " INT64_FORMAT ".",
+						   reserved, held),
+				 errhint("Use plinth_inventory.release() or confirm().")));
+}
+
 /* A change of numbers by other SQL: the ledger has it, and so has the counter. */
 static void
 follow_change(Inventory *inv, const StockKey *key, const StockRow *old,
 			  const StockRow *now)
 {
 	MovementRow movement = inventory_movement(key, "sql");
+	int64		reserved = now->reserved;
 	int64		freed;
 	CellRow		cell;
 
@@ -217,6 +267,8 @@ follow_change(Inventory *inv, const StockKey *key, const StockRow *old,
 
 		inventory_adopt(inv, key);
 		exact = inventory_exact_stock(inv, key, &cell);
+		reserved = exact.reserved;
+		cell.escrow = false;	/* nothing but what the row has */
 		check_free(inv, key, &cell, &exact, freed);
 	}
 	else if (cell.escrow)
@@ -245,6 +297,8 @@ follow_change(Inventory *inv, const StockKey *key, const StockRow *old,
 	}
 	else
 		check_free(inv, key, &cell, now, freed);
+	if (movement.reserved < 0)
+		check_held(inv, key, &cell, reserved);
 	if (movement.quantity != 0 || movement.reserved != 0)
 		inventory_write_movement(inv, &movement);
 }
@@ -308,8 +362,7 @@ after_row(Inventory *inv, TriggerData *trigdata)
 		return;
 	}
 	expected = find_expected(inv, &key);
-	if (expected && now.quantity - old.quantity == expected->quantity &&
-		now.reserved - old.reserved == expected->reserved)
+	if (expected && as_expected(expected, &old, &now))
 	{
 		if (now.quantity < 0 || now.reserved < 0)
 			refuse_negative(inv, &key);

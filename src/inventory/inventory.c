@@ -321,7 +321,7 @@ find_index(const Inventory *inv, Companion companion, const AttrNumber *atts,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" lacks an index that inventory \"%s\" needs",
 						RelationGetRelationName(rel), get_rel_name(inv->relid)),
-				 errhint("Run plinth_inventory.disable() and enable().")));
+				 errhint("Run plinth_inventory.repair().")));
 	table_close(rel, NoLock);
 	return result;
 }

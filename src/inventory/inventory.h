@@ -164,6 +164,7 @@ typedef enum InventoryStatement
 	ST_FIND_HOLDS,				/* lines of a key */
 	ST_LOCK_HOLDS,
 	ST_HELD,					/* is any of a cell not finished? */
+	ST_HELD_UNITS,				/* what these hold */
 	ST_OWNER_HOLDS,				/* keys that an owner holds */
 	ST_OVERDUE,					/* of one cell, SKIP LOCKED */
 	ST_OVERDUE_CELLS,			/* which cells have some */
@@ -425,7 +426,7 @@ extern bool inventory_load(Inventory *inv, const StockKey *key,
 						   SharedCell *cell, TransactionId *changer);
 extern Datum inventory_snapshot_value(Snapshot snapshot);
 extern Datum inventory_current_snapshot(void);
-extern void inventory_nap(void);
+extern void inventory_nap(int64 generation);
 extern TimestampTz inventory_first_due(Inventory *inv, const StockKey *key,
 									   Snapshot snapshot);
 extern int64 inventory_overdue(Inventory *inv, const StockKey *key);
@@ -802,6 +803,7 @@ extern const char *inventory_sums_should(void);
 extern const char *inventory_sums_reservation(void);
 extern const char *inventory_sums_reservation_wrong(void);
 extern char *inventory_sums_of_reservations(const Inventory *inv);
+extern char *inventory_sums_sequence(const Inventory *inv);
 
 /* ----------
  * check.c, recount.c

@@ -23,10 +23,15 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+/* A moment, and how far apart two of them are parts of one wait; microseconds. */
+#define NAP 500
+#define NAPS_APART (100 * 1000)
 
 /* A column of a reservation; 0 if it is null. */
 static Datum
@@ -115,12 +120,34 @@ inventory_overdue_pinned(Inventory *inv, const StockKey *key, SharedCell *cell)
 	return inventory_overdue(inv, key);
 }
 
-/* Wait a moment. */
+/*
+ * Wait a moment for the counter of a generation.  Moments that follow each
+ * other are one wait, which lock_timeout ends with 55P03 as it ends others.
+ */
 void
-inventory_nap(void)
+inventory_nap(int64 generation)
 {
+	static int64 waiting_for;
+	static TimestampTz since;
+	static TimestampTz last;
+	TimestampTz now = GetCurrentTimestamp();
+
 	CHECK_FOR_INTERRUPTS();
-	pg_usleep(500);
+	if (generation != waiting_for || now - last > NAPS_APART)
+	{
+		waiting_for = generation;
+		since = now;
+	}
+	else if (LockTimeout > 0 &&
+			 TimestampDifferenceExceeds(since, now, LockTimeout))
+	{
+		waiting_for = 0;
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("canceling statement due to lock timeout")));
+	}
+	pg_usleep(NAP);
+	last = GetCurrentTimestamp();
 }
 
 /* All locks that loading needs, so that it waits for none. */
@@ -221,7 +248,7 @@ inventory_load(Inventory *inv, const StockKey *key, SharedCell *cell,
 				pg_atomic_write_u32(&cell->state, CELL_READY);
 				*changer = inventory_inflight_other(cell, false);
 				if (!TransactionIdIsValid(*changer))
-					inventory_nap();
+					inventory_nap(cell->key.generation);
 				return false;
 			}
 			break;
@@ -234,7 +261,7 @@ inventory_load(Inventory *inv, const StockKey *key, SharedCell *cell,
 				break;
 		}
 		else if (state == CELL_LOADING)
-			inventory_nap();
+			inventory_nap(cell->key.generation);
 		else if (state == CELL_DRAINING)
 		{
 			*changer = pg_atomic_read_u32(&cell->changer);

@@ -101,7 +101,7 @@ compare_cell(Inventory *inv, const StockKey *key, int64 generation,
 		bool		loaded;
 
 		if (i > 0)
-			inventory_nap();
+			inventory_nap(generation);
 		if (!inventory_shared_look(inv->relid, generation, &before))
 			return false;
 		if (!is_quiet(inv, &before, own != NULL, &loaded))

@@ -12,7 +12,7 @@
  *
  * Rows are written as the table's owner, by statements that know what is wrong
  * from the same queries as check(), in an order in which each finds right what
- * it builds on: guards, cells, reservations, their movements, stock.  Counters
+ * it builds on: guards, numbers, cells, reservations, their movements, stock.  Counters
  * are made anew after the transaction.
  *
  * Locks: ShareRowExclusiveLock on the table, which waits for whoever moves
@@ -190,6 +190,18 @@ find_corrections(Inventory *inv)
 	return result;
 }
 
+/*
+ * New numbers for movements that come after those that are there.  Nobody takes
+ * any meanwhile: the table is locked.
+ */
+static int64
+repair_sequence(Inventory *inv)
+{
+	return inventory_run_latest(psprintf("SELECT setval(%u::regclass, x.expected) FROM (%s) AS x",
+										 inv->movement_sequence,
+										 inventory_sums_sequence(inv)));
+}
+
 /* Make the sums of the ledger what the stock rows have or will have. */
 static int64
 repair_ledger(Inventory *inv)
@@ -251,6 +263,7 @@ repair_rows(Inventory *inv, List **corrections)
 	inventory_writing++;
 	PG_TRY();
 	{
+		n += repair_sequence(inv);
 		n += inventory_remove_cells(inv->relid, inv->options);
 		n += inventory_add_cells(inv->relid, inv->options, true);
 		n += repair_reservations(inv);

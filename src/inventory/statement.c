@@ -173,6 +173,12 @@ write_statement(Inventory *inv, InventoryStatement statement, Text *text)
 			appendStringInfo(sql, "SELECT FROM %s AS r WHERE %s AND r.finished_at IS NULL LIMIT 1",
 							 reservation, where);
 			break;
+		case ST_HELD_UNITS:
+			where = key_condition(inv, text, "r", false);
+			appendStringInfo(sql, "SELECT coalesce(pg_catalog.sum(r.quantity - r.confirmed - r.released), 0)::int8"
+							 " FROM %s AS r WHERE %s AND r.finished_at IS NULL",
+							 reservation, where);
+			break;
 		case ST_AVAILABLE:
 			appendStringInfo(sql, "SELECT pg_catalog.sum(GREATEST(a.available, 0))::int8 FROM %s AS a WHERE %s",
 							 view_name(inv), key_condition(inv, text, "a", false));

@@ -193,3 +193,19 @@ inventory_sums_of_reservations(const Inventory *inv)
 					 key, inventory_sums_key(inv, "u", false));
 	return sql.data;
 }
+
+/*
+ * A query for the sequence of the ledger if it is behind: one row, expected
+ * (what it should have given last) and found.  While rows come from another
+ * server that is as it should be.
+ */
+char *
+inventory_sums_sequence(const Inventory *inv)
+{
+	return psprintf("SELECT m.last AS expected, s.last_value AS found FROM %s AS s, (SELECT max(movement_id) AS last FROM %s) AS m"
+					" WHERE (m.last > s.last_value OR m.last = s.last_value AND NOT s.is_called)"
+					" AND NOT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = %u)",
+					plinth_relation_name(inv->movement_sequence),
+					plinth_relation_name(inv->companion[MOVEMENT]),
+					inv->companion[MOVEMENT]);
+}

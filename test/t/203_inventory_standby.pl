@@ -154,7 +154,8 @@ $primary->stop('immediate');
 $standby->promote;
 on_its_own('promoted', $standby, $view_before, $rows_before);
 # Sequences are not replicated.
-$subscriber->safe_psql('postgres', q{SELECT setval(pg_get_serial_sequence('inventory_movement', 'movement_id'), max(movement_id)) FROM inventory_movement});
+like($subscriber->safe_psql('postgres', q{SELECT problem, expected, found FROM plinth_inventory.check('inventory')}), qr/^sequence behind\|\d+\|1$/, 'subscriber: check() says that the sequence has stayed behind');
+is($subscriber->safe_psql('postgres', q{SELECT plinth_inventory.repair('inventory')}), 1, 'subscriber: repair() sets it on');
 on_its_own('subscriber', $subscriber, $view_before, $rows_before);
 # What it has sold is there after a restart.
 $standby->restart;

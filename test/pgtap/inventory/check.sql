@@ -236,8 +236,11 @@ SELECT by_hand('goods', 'UPDATE goods SET reserved = reserved + 3');
 SELECT repaired(2, 'more reserved than is held: it is free again', 'goods');
 SELECT results_eq('SELECT sku, quantity, reserved FROM goods_available ORDER BY 1', $$ VALUES ('escrow', 57::bigint, 15::bigint), ('row', 57, 15) $$, 'as it was before');
 SELECT plinth_inventory.fold('goods');
--- the ledger says so, because it did it by its own rules
-UPDATE goods SET reserved = reserved - 12;
+SELECT throws_ok($$ UPDATE goods SET reserved = reserved - 12 WHERE sku = 'row' $$, '23514', 'reserved of SKU "row" must not be less than what its reservations hold', 'other SQL cannot give back what reservations hold');
+SELECT throws_ok($$ UPDATE goods SET reserved = reserved - 6 WHERE sku = 'escrow' $$, '23514', 'reserved of SKU "escrow" must not be less than what its reservations hold', 'in either mode');
+-- as if it could
+SELECT by_hand('goods', 'UPDATE goods SET reserved = reserved - 12');
+SELECT by_hand('goods_movement', $$ INSERT INTO goods_movement (at, sku, quantity, reserved, kind, xid) SELECT now(), sku, 0, -12, 'sql', '3' FROM goods $$);
 SELECT found('{"reserved differs from reservations|escrow||10|3","reserved differs from reservations|row||10|3"}', 'other SQL gave back what reservations hold', 'goods');
 SELECT repaired(4, 'they get it back', 'goods');
 
