@@ -359,20 +359,6 @@ closure_own_functions(Oid relid, const ClosureOptions *options)
 		give_to_owner(lfirst_oid(lc), relid);
 }
 
-/* Make DROP TABLE of one object drop another, once. */
-static void
-drop_with(Oid classid, Oid objid, Oid relid)
-{
-	ObjectAddress dependent;
-	ObjectAddress table;
-
-	(void) deleteDependencyRecordsForSpecific(classid, objid, DEPENDENCY_AUTO,
-											  RelationRelationId, relid);
-	ObjectAddressSet(dependent, classid, objid);
-	ObjectAddressSet(table, RelationRelationId, relid);
-	recordDependencyOn(&dependent, &table, DEPENDENCY_AUTO);
-}
-
 /* A closure that is an ordinary table again does not go with the table. */
 void
 closure_detach(Oid relid, Oid closureid)
@@ -402,11 +388,11 @@ closure_attach(Oid relid, const ClosureOptions *options)
 		plinth_relation_owner(closureid) != owner ||
 		!plinth_owns_relation(relid, GetUserId()))
 		return;
-	drop_with(RelationRelationId, closureid, relid);
+	plinth_drop_with(RelationRelationId, closureid, relid);
 	foreach(lc, our_functions(relid, options))
 	{
 		if (plinth_function_owner(lfirst_oid(lc)) == owner)
-			drop_with(ProcedureRelationId, lfirst_oid(lc), relid);
+			plinth_drop_with(ProcedureRelationId, lfirst_oid(lc), relid);
 	}
 	CommandCounterIncrement();
 }

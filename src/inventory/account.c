@@ -10,18 +10,14 @@
  * levels is never negative, so it does not matter at which of them something
  * was freed.
  *
- * Callbacks move uses from level to level.  Nothing in them can fail: they
- * allocate no memory and take no lock.  At commit they run after the
- * transaction has become visible and before its locks go, at abort before its
- * transaction ids' locks go, so whoever waits for one of those finds the
- * counter put right.
+ * What becomes of pins and uses when a (sub)transaction ends is in levels.c.
  *
  * Both lists are arrays, uses in the order of their levels; pins are found
  * through a small hash table of their indexes.
  *
  * Copyright (c) 2026, plinth contributors
  */
-#include "inventory/inventory.h"
+#include "inventory/account.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -30,47 +26,12 @@
 
 #define NBUCKETS 256
 
-typedef struct Pin
-{
-	SharedCell *cell;
-	int			next;			/* in its bucket; -1: none */
-	int			use;			/* of the deepest level; -1: none */
-	int			level;			/* of the (sub)transaction that pinned it */
-	int64		credit[NCOUNTERS];	/* sums of freed over its uses */
-	bool		draining;		/* by us */
-	TransactionId drainer;		/* under which id */
-	int			drain_level;
-} Pin;
-
-typedef struct Use
-{
-	int			pin;
-	int			below;			/* use of the same pin one level up, or -1 */
-	int			level;			/* of the (sub)transaction */
-	int			slot;			/* see inflight.c; -1: none */
-	bool		units;			/* the slot says so */
-	int64		taken[NCOUNTERS];	/* out of the counters */
-	int64		freed[NCOUNTERS];	/* freed, less spent of what was freed */
-	TimestampTz due;			/* first expiry of a new hold */
-	int64		version;		/* of the stock row; -1: unchanged */
-	bool		looked;			/* for the first expiry, see below */
-} Use;
-
-/* A table whose epoch goes up when the transaction ends, one way or the other. */
-typedef struct Stale
-{
-	pg_atomic_uint64 *epoch;
-} Stale;
-
-static Pin *pins;
-static int	npins;
+Pin		   *inventory_pins;
+int			inventory_npins;
+Use		   *inventory_uses;
+int			inventory_nuses;
 static int	maxpins;
-static Use *uses;
-static int	nuses;
 static int	maxuses;
-static Stale *stale;
-static int	nstale;
-static int	maxstale;
 static int	buckets[NBUCKETS];
 
 static int
@@ -80,8 +41,8 @@ bucket_of(int64 generation)
 }
 
 /* Room for one more element of an array that lasts as long as the session. */
-static void
-make_room(void **array, int n, int *max, Size size)
+void
+inventory_make_room(void **array, int n, int *max, Size size)
 {
 	if (n < *max)
 		return;
@@ -97,11 +58,11 @@ find_pin(Oid relid, int64 generation)
 {
 	int			i;
 
-	if (npins == 0)
+	if (inventory_npins == 0)
 		return -1;
-	for (i = buckets[bucket_of(generation)]; i >= 0; i = pins[i].next)
+	for (i = buckets[bucket_of(generation)]; i >= 0; i = inventory_pins[i].next)
 	{
-		SharedCellKey *key = &pins[i].cell->key;
+		SharedCellKey *key = &inventory_pins[i].cell->key;
 
 		if (key->generation == generation && key->relid == relid)
 			break;
@@ -116,7 +77,7 @@ pin_of(SharedCell *cell)
 
 	if (i < 0)
 		elog(ERROR, "cell is not pinned");
-	return &pins[i];
+	return &inventory_pins[i];
 }
 
 /* The cell if this transaction has pinned it, or NULL. */
@@ -125,7 +86,7 @@ inventory_account_pinned(Oid relid, int64 generation)
 {
 	int			i = find_pin(relid, generation);
 
-	return i < 0 ? NULL : pins[i].cell;
+	return i < 0 ? NULL : inventory_pins[i].cell;
 }
 
 /*
@@ -147,20 +108,20 @@ inventory_account_pin(Inventory *inv, const StockKey *key, const CellRow *row)
 
 	if (cell)
 		return cell;
-	make_room((void **) &pins, npins, &maxpins, sizeof(Pin));
+	inventory_make_room((void **) &inventory_pins, inventory_npins, &maxpins, sizeof(Pin));
 	cell = inventory_shared_pin(inv->relid, row->generation);
 
 	/* ours before it is loaded: the session may end meanwhile */
-	if (npins == 0)
+	if (inventory_npins == 0)
 		memset(buckets, -1, sizeof(buckets));
 	bucket = bucket_of(row->generation);
-	pin = &pins[npins];
+	pin = &inventory_pins[inventory_npins];
 	memset(pin, 0, sizeof(Pin));
 	pin->cell = cell;
 	pin->use = -1;
 	pin->level = GetCurrentTransactionNestLevel();
 	pin->next = buckets[bucket];
-	buckets[bucket] = npins++;
+	buckets[bucket] = inventory_npins++;
 	PG_TRY();
 	{
 		usable = inventory_load(inv, key, cell, &changer);
@@ -170,7 +131,7 @@ inventory_account_pin(Inventory *inv, const StockKey *key, const CellRow *row)
 		/* loading pins nothing, so it is the last one */
 		if (!usable)
 		{
-			buckets[bucket] = pins[--npins].next;
+			buckets[bucket] = inventory_pins[--inventory_npins].next;
 			inventory_shared_unpin(cell);
 		}
 	}
@@ -193,11 +154,11 @@ use_of(Pin *pin)
 	int			level = GetCurrentTransactionNestLevel();
 	Use		   *use;
 
-	if (pin->use >= 0 && uses[pin->use].level == level)
-		return &uses[pin->use];
-	make_room((void **) &uses, nuses, &maxuses, sizeof(Use));
-	use = &uses[nuses];
-	use->pin = pin - pins;
+	if (pin->use >= 0 && inventory_uses[pin->use].level == level)
+		return &inventory_uses[pin->use];
+	inventory_make_room((void **) &inventory_uses, inventory_nuses, &maxuses, sizeof(Use));
+	use = &inventory_uses[inventory_nuses];
+	use->pin = pin - inventory_pins;
 	use->below = pin->use;
 	use->level = level;
 	use->slot = -1;
@@ -207,13 +168,13 @@ use_of(Pin *pin)
 	use->due = CELL_NEVER_DUE;
 	use->version = -1;
 	use->looked = false;
-	pin->use = nuses++;
+	pin->use = inventory_nuses++;
 	return use;
 }
 
 /* The counter in shared memory. */
-static pg_atomic_uint64 *
-counter_of(SharedCell *cell, Counter counter)
+pg_atomic_uint64 *
+inventory_counter_of(SharedCell *cell, Counter counter)
 {
 	return counter == COUNTER_FREE ? &cell->units : &cell->on_hand;
 }
@@ -259,33 +220,33 @@ inventory_account_note(SharedCell *cell)
 }
 
 /* Give up pins of these levels that were of no use. */
-static void
-drop_unused(int level)
+void
+inventory_drop_unused(int level)
 {
 	int			kept = 0;
 
-	for (int i = 0; i < npins; i++)
+	for (int i = 0; i < inventory_npins; i++)
 	{
-		if (pins[i].use < 0 && !pins[i].draining && pins[i].level >= level)
-			inventory_shared_unpin(pins[i].cell);
+		if (inventory_pins[i].use < 0 && !inventory_pins[i].draining && inventory_pins[i].level >= level)
+			inventory_shared_unpin(inventory_pins[i].cell);
 		else
 		{
 			if (kept != i)
-				pins[kept] = pins[i];
-			for (int u = pins[kept].use; u >= 0; u = uses[u].below)
-				uses[u].pin = kept;
+				inventory_pins[kept] = inventory_pins[i];
+			for (int u = inventory_pins[kept].use; u >= 0; u = inventory_uses[u].below)
+				inventory_uses[u].pin = kept;
 			kept++;
 		}
 	}
-	if (kept == npins)
+	if (kept == inventory_npins)
 		return;
-	npins = kept;
+	inventory_npins = kept;
 	memset(buckets, -1, sizeof(buckets));
-	for (int i = 0; i < npins; i++)
+	for (int i = 0; i < inventory_npins; i++)
 	{
-		int			bucket = bucket_of(pins[i].cell->key.generation);
+		int			bucket = bucket_of(inventory_pins[i].cell->key.generation);
 
-		pins[i].next = buckets[bucket];
+		inventory_pins[i].next = buckets[bucket];
 		buckets[bucket] = i;
 	}
 }
@@ -297,14 +258,14 @@ drop_unused(int level)
 void
 inventory_account_tidy(void)
 {
-	drop_unused(0);
+	inventory_drop_unused(0);
 }
 
 /* What a counter says to this transaction. */
 int64
 inventory_account_units(SharedCell *cell, Counter counter)
 {
-	return (int64) pg_atomic_read_u64(counter_of(cell, counter)) +
+	return (int64) pg_atomic_read_u64(inventory_counter_of(cell, counter)) +
 		pin_of(cell)->credit[counter];
 }
 
@@ -324,7 +285,7 @@ bool
 inventory_account_take(SharedCell *cell, Counter counter, int64 units)
 {
 	Pin		   *pin = pin_of(cell);
-	pg_atomic_uint64 *shared = counter_of(cell, counter);
+	pg_atomic_uint64 *shared = inventory_counter_of(cell, counter);
 	int64		own = Min(pin->credit[counter], units);
 	int64		rest = units - own;
 	uint64		now = pg_atomic_read_u64(shared);
@@ -405,10 +366,10 @@ inventory_account_looked(SharedCell *cell)
 int64
 inventory_account_seen_version(SharedCell *cell)
 {
-	for (int i = pin_of(cell)->use; i >= 0; i = uses[i].below)
+	for (int i = pin_of(cell)->use; i >= 0; i = inventory_uses[i].below)
 	{
-		if (uses[i].version >= 0)
-			return uses[i].version;
+		if (inventory_uses[i].version >= 0)
+			return inventory_uses[i].version;
 	}
 	return (int64) pg_atomic_read_u64(&cell->version);
 }
@@ -466,238 +427,4 @@ inventory_account_drain(SharedCell *cell)
 		else
 			inventory_nap(cell->key.generation);
 	}
-}
-
-/* Have the cells of a table loaded anew after this transaction. */
-void
-inventory_account_stale(Oid relid)
-{
-	pg_atomic_uint64 *epoch = inventory_shared_epoch(relid);
-
-	for (int i = 0; i < nstale; i++)
-	{
-		if (stale[i].epoch == epoch)
-			return;
-	}
-	make_room((void **) &stale, nstale, &maxstale, sizeof(Stale));
-	stale[nstale++].epoch = epoch;
-}
-
-/* Will they be? */
-bool
-inventory_account_is_stale(Oid relid)
-{
-	pg_atomic_uint64 *epoch = inventory_shared_epoch(relid);
-
-	for (int i = 0; i < nstale; i++)
-	{
-		if (stale[i].epoch == epoch)
-			return true;
-	}
-	return false;
-}
-
-/* Take back what a use has done; it is the last one of its pin. */
-static void
-undo_use(Use *use)
-{
-	Pin		   *pin = &pins[use->pin];
-
-	for (int i = 0; i < NCOUNTERS; i++)
-	{
-		if (use->taken[i] != 0)
-		{
-			pg_atomic_fetch_add_u64(counter_of(pin->cell, i), use->taken[i]);
-			pg_atomic_fetch_add_u64(&pin->cell->changes, 1);
-		}
-		pin->credit[i] -= use->freed[i];
-	}
-
-	/* holds are again what they were */
-	if (use->looked)
-		inventory_account_due_now(pin->cell, DT_NOBEGIN);
-	if (use->slot >= 0)
-		inventory_inflight_remove(use->slot);
-	pin->use = use->below;
-}
-
-/* A drained cell goes on after all. */
-static void
-undo_drain(Pin *pin)
-{
-	pg_atomic_write_u32(&pin->cell->changer, InvalidTransactionId);
-	pg_memory_barrier();
-	pg_atomic_write_u32(&pin->cell->state, CELL_READY);
-	pin->draining = false;
-}
-
-/* The uses of a subtransaction become its parent's. */
-static void
-merge_uses(int level)
-{
-	int			first = nuses;
-	int			kept;
-
-	while (first > 0 && uses[first - 1].level >= level)
-		first--;
-	kept = first;
-	for (int i = first; i < nuses; i++)
-	{
-		Use		   *use = &uses[i];
-		Pin		   *pin = &pins[use->pin];
-		Use		   *parent = use->below >= 0 ? &uses[use->below] : NULL;
-
-		if (parent && parent->level == level - 1)
-		{
-			for (int c = 0; c < NCOUNTERS; c++)
-			{
-				parent->taken[c] += use->taken[c];
-				parent->freed[c] += use->freed[c];
-			}
-			parent->due = Min(parent->due, use->due);
-			if (use->version >= 0)
-				parent->version = use->version;
-			parent->looked |= use->looked;
-
-			/* one id stands for both: each leads to the transaction */
-			if (use->slot >= 0 && (parent->slot < 0 || !parent->units))
-			{
-				if (parent->slot >= 0)
-					inventory_inflight_remove(parent->slot);
-				parent->slot = use->slot;
-				parent->units = use->units;
-			}
-			else if (use->slot >= 0)
-				inventory_inflight_remove(use->slot);
-			pin->use = use->below;
-		}
-		else
-		{
-			uses[kept] = *use;
-			uses[kept].level = level - 1;
-			pin->use = kept++;
-		}
-	}
-	nuses = kept;
-	for (int i = 0; i < npins; i++)
-	{
-		if (pins[i].draining && pins[i].drain_level >= level)
-			pins[i].drain_level = level - 1;
-		if (pins[i].level >= level)
-			pins[i].level = level - 1;
-	}
-}
-
-static void
-subxact_callback(SubXactEvent event, SubTransactionId mySubid,
-				 SubTransactionId parentSubid, void *arg)
-{
-	int			level;
-
-	if (npins == 0)
-		return;
-	level = GetCurrentTransactionNestLevel();
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		merge_uses(level);
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-	{
-		while (nuses > 0 && uses[nuses - 1].level >= level)
-			undo_use(&uses[--nuses]);
-		for (int i = 0; i < npins; i++)
-		{
-			if (pins[i].draining && pins[i].drain_level >= level)
-				undo_drain(&pins[i]);
-		}
-
-		/* whoever was going to use them is gone */
-		drop_unused(level);
-	}
-}
-
-/* The transaction has committed: what it freed is free. */
-static void
-settle_use(Use *use)
-{
-	SharedCell *cell = pins[use->pin].cell;
-
-	if (use->due != CELL_NEVER_DUE)
-		inventory_account_due_now(cell, use->due);
-	if (use->version >= 0)
-	{
-		uint64		now = pg_atomic_read_u64(&cell->version);
-
-		while ((int64) now < use->version &&
-			   !pg_atomic_compare_exchange_u64(&cell->version, &now,
-											   (uint64) use->version))
-			;
-	}
-	for (int i = 0; i < NCOUNTERS; i++)
-	{
-		if (use->freed[i] != 0)
-		{
-			pg_atomic_fetch_add_u64(counter_of(cell, i), use->freed[i]);
-			pg_atomic_fetch_add_u64(&cell->changes, 1);
-		}
-	}
-	if (use->slot >= 0)
-		inventory_inflight_remove(use->slot);
-}
-
-static void
-end_transaction(bool committed)
-{
-	while (nuses > 0)
-	{
-		if (committed)
-			settle_use(&uses[--nuses]);
-		else
-			undo_use(&uses[--nuses]);
-	}
-	for (int i = 0; i < nstale; i++)
-		pg_atomic_fetch_add_u64(stale[i].epoch, 1);
-	nstale = 0;
-	for (int i = 0; i < npins; i++)
-	{
-		if (pins[i].draining && committed)
-			pg_atomic_write_u32(&pins[i].cell->state, CELL_CLOSED);
-		else if (pins[i].draining)
-			undo_drain(&pins[i]);
-		inventory_shared_unpin(pins[i].cell);
-	}
-	npins = 0;
-}
-
-static void
-xact_callback(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-			end_transaction(true);
-			break;
-		case XACT_EVENT_ABORT:
-			end_transaction(false);
-			break;
-		case XACT_EVENT_PRE_PREPARE:
-			/* nobody tells us when a prepared transaction ends */
-			if (npins > 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has used a SKU in escrow mode"),
-						 errhint("Use plinth_inventory.set_mode() to put the SKU into row mode, or commit without PREPARE.")));
-			if (nstale > 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has changed the tables of an inventory")));
-			break;
-		default:
-			break;
-	}
-}
-
-void
-inventory_account_init(void)
-{
-	RegisterXactCallback(xact_callback, NULL);
-	RegisterSubXactCallback(subxact_callback, NULL);
 }

@@ -100,20 +100,6 @@ inventory_drop_guards(Oid companionid)
 	drop_triggers(companionid, "guard");
 }
 
-/* Make DROP TABLE of the table drop another object, once. */
-static void
-drop_with(Oid classid, Oid objid, Oid relid)
-{
-	ObjectAddress dependent;
-	ObjectAddress table;
-
-	(void) deleteDependencyRecordsForSpecific(classid, objid, DEPENDENCY_AUTO,
-											  RelationRelationId, relid);
-	ObjectAddressSet(dependent, classid, objid);
-	ObjectAddressSet(table, RelationRelationId, relid);
-	recordDependencyOn(&dependent, &table, DEPENDENCY_AUTO);
-}
-
 /*
  * The OID of a relation of this name that has the same owner as the table;
  * locked, so that it stays.  InvalidOid if there is none.
@@ -155,12 +141,12 @@ inventory_attach(Oid relid, const InventoryOptions *options)
 
 			if (trig->funcid == guard && trig->nargs > 0 &&
 				plinth_qualified_oid(trig->args[0]) == relid)
-				drop_with(TriggerRelationId, trig->oid, relid);
+				plinth_drop_with(TriggerRelationId, trig->oid, relid);
 		}
 	}
 	viewid = of_same_owner(options->view, relid);
 	if (OidIsValid(viewid) && get_rel_relkind(viewid) == RELKIND_VIEW)
-		drop_with(RelationRelationId, viewid, relid);
+		plinth_drop_with(RelationRelationId, viewid, relid);
 	CommandCounterIncrement();
 }
 

@@ -384,7 +384,6 @@ typedef enum Counter
 
 #define NCOUNTERS 2
 
-extern void inventory_account_init(void);
 extern SharedCell *inventory_account_pin(Inventory *inv, const StockKey *key,
 										 const CellRow *row);
 extern SharedCell *inventory_account_pinned(Oid relid, int64 generation);
@@ -403,6 +402,12 @@ extern int64 inventory_account_seen_version(SharedCell *cell);
 extern void inventory_account_version(SharedCell *cell, int64 version);
 extern int64 inventory_account_slack(SharedCell *cell);
 extern void inventory_account_drain(SharedCell *cell);
+
+/* ----------
+ * levels.c: what becomes of it when a (sub)transaction ends
+ * ----------
+ */
+extern void inventory_account_init(void);
 extern void inventory_account_stale(Oid relid);
 extern bool inventory_account_is_stale(Oid relid);
 

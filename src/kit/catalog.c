@@ -527,3 +527,19 @@ plinth_copy_select(Oid relid, const char *to)
 								   relid))
 		plinth_sql("GRANT SELECT ON %s TO %s", to, (char *) lfirst(lc));
 }
+
+/*
+ * Make DROP TABLE of a table drop another object, once.  The caller owns both.
+ */
+void
+plinth_drop_with(Oid classid, Oid objid, Oid relid)
+{
+	ObjectAddress dependent;
+	ObjectAddress table;
+
+	(void) deleteDependencyRecordsForSpecific(classid, objid, DEPENDENCY_AUTO,
+											  RelationRelationId, relid);
+	ObjectAddressSet(dependent, classid, objid);
+	ObjectAddressSet(table, RelationRelationId, relid);
+	recordDependencyOn(&dependent, &table, DEPENDENCY_AUTO);
+}

@@ -61,6 +61,7 @@ extern void plinth_spi_end(void);
 extern void plinth_sql(const char *fmt,...) pg_attribute_printf(1, 2);
 extern List *plinth_sql_strings(const char *fmt,...) pg_attribute_printf(1, 2);
 extern void plinth_drop_trigger(const PlinthTrigger *trig);
+extern void plinth_drop_with(Oid classid, Oid objid, Oid relid);
 extern void plinth_copy_select(Oid relid, const char *to);
 
 #endif							/* PLINTH_CATALOG_H */
