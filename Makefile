@@ -11,7 +11,7 @@
 #   make installcheck                        against your running server
 #   make check | demo | lint                 no server needed, see script/
 
-MODULES_ALL = audit closure inventory
+MODULES_ALL = audit closure inventory soft_delete
 
 PG_CONFIG ?= pg_config
 PG_VERSION := $(word 2,$(shell $(PG_CONFIG) --version 2>/dev/null))

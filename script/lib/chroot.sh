@@ -74,11 +74,32 @@ make_chroot() {
 
 	run_debootstrap "$(chroot_release "$major")" "$dir" || return 1
 	chroot_conf "$dir"
+	chroot_install "$major" "$dir"
+}
+
+# chroot_install MAJOR DIR: the packages, and in a file which they are.
+chroot_install() {
+	local major=$1 dir=$2 packages
+	packages=$(server_packages "$major")
+
 	in_chroot "$dir" apt-get -q update || return 1
-	# shellcheck disable=SC2046 # a list of names
-	in_chroot "$dir" env DEBIAN_FRONTEND=noninteractive \
-		apt-get -q install -y $(server_packages "$major") || return 1
+	# shellcheck disable=SC2086 # a list of names
+	in_chroot "$dir" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y $packages || return 1
 	rm -rf "$dir"/var/cache/apt/archives/*.deb "$dir"/var/lib/apt/lists/*_*
+	echo "$packages" >"$dir/etc/plinth-packages"
+}
+
+# A chroot that was made when tests needed less gets what is missing.
+complete_chroot() {
+	local major=$1 dir=$2 log=$2.log
+
+	[ "$(server_packages "$major")" != "$(cat "$dir/etc/plinth-packages" 2>/dev/null)" ] || return 0
+	export_apt_proxy
+	say "installing into $dir what is missing (log: $log)"
+	if ! chroot_install "$major" "$dir" >>"$log" 2>&1 </dev/null; then
+		tail -n 40 "$log" >&2
+		die "could not complete the chroot for PostgreSQL $major"
+	fi
 }
 
 # cache_chroot MAJOR DIR
@@ -120,4 +141,8 @@ chroot_open() {
 	PATH=$PATH:/usr/sbin:/sbin
 	chroot_dir=$cache/chroot/pg$major-$release
 	make_once "$chroot_dir" cache_chroot "$major" "$chroot_dir"
+	(
+		flock 9
+		complete_chroot "$major" "$chroot_dir"
+	) 9>"$chroot_dir.lock"
 }

@@ -44,11 +44,15 @@ native_pg_config() {
 	fi
 }
 
+# Drivers and a pooler, through which tests talk to a server as applications do.
+client_packages='python3-psycopg2 libpostgresql-jdbc-java default-jdk-headless pgbouncer'
+
 # Packages for building and testing on major $1.
 server_packages() {
 	echo "postgresql-$1 postgresql-server-dev-$1 postgresql-$1-pgtap" \
 		"libtap-parser-sourcehandler-pgtap-perl libipc-run-perl" \
-		"gcc libc6-dev make perl"
+		"gcc libc6-dev make perl" \
+		"$client_packages"
 }
 
 # missing_packages MAJOR [lint] [chroots]: names of what is not there.  Looks
@@ -70,6 +74,12 @@ missing_packages() {
 	command -v prove >/dev/null || missing+=(perl)
 	command -v pg_prove >/dev/null || missing+=(libtap-parser-sourcehandler-pgtap-perl)
 	perl -MIPC::Run -e 1 2>/dev/null || missing+=(libipc-run-perl)
+	# The system's own Python: tests call that, whatever comes first in PATH.
+	/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || missing+=(python3-psycopg2)
+	[ -e /usr/share/java/postgresql.jar ] || missing+=(libpostgresql-jdbc-java)
+	# A bare Java cannot run a program from its source.
+	command -v javac >/dev/null || missing+=(default-jdk-headless)
+	PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 	for what in "$@"; do
 		case $what in
 			lint)

@@ -83,13 +83,21 @@ plinth_function_owner(Oid funcid)
 Oid
 plinth_trigger_function(const char *nspname, const char *name)
 {
+	return plinth_function(nspname, name, 0, NULL);
+}
+
+/* The same of a function with arguments of these types. */
+Oid
+plinth_function(const char *nspname, const char *name, int nargs,
+				const Oid *argtypes)
+{
 	Oid			nspid = get_namespace_oid(nspname, true);
 
 	if (!OidIsValid(nspid))
 		return InvalidOid;
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   PointerGetDatum(buildoidvector(argtypes, nargs)),
 						   ObjectIdGetDatum(nspid));
 }
 

@@ -45,6 +45,8 @@ extern PlinthTrigger *plinth_find_trigger(Oid relid, Oid funcid,
 										  const char *name);
 extern List *plinth_function_triggers(Oid funcid);
 extern void plinth_set_trigger_args(Oid tgoid, List *args);
+extern Oid	plinth_function(const char *nspname, const char *name, int nargs,
+							const Oid *argtypes);
 extern bool plinth_table_persists(Oid relid);
 extern void plinth_hold_name(Oid relid);
 extern Oid	plinth_hold_schema(const char *nspname);

@@ -20,15 +20,22 @@
 #include "access/htup_details.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/plannodes.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
 #include "storage/lock.h"
 #include "storage/shmem.h"
 #if PG_VERSION_NUM >= 170000
@@ -218,6 +225,187 @@ plinth_shared_struct(const char *name, Size size)
 #else
 #define PLINTH_MODULE_MAGIC(libname) PG_MODULE_MAGIC
 #endif
+
+/*
+ * Privileges that a statement needs stand beside its range table since 16;
+ * goes with 15.
+ */
+static inline AclMode
+plinth_required_privileges(const PlannedStmt *stmt, RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	if (rte->perminfoindex == 0)
+		return ACL_NO_RIGHTS;
+	return getRTEPermissionInfo(stmt->permInfos, rte)->requiredPerms;
+#else
+	return rte->requiredPerms;
+#endif
+}
+
+/* So do the columns that it sets. */
+static inline Bitmapset *
+plinth_updated_columns(const PlannedStmt *stmt, RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	if (rte->perminfoindex == 0)
+		return NULL;
+	return getRTEPermissionInfo(stmt->permInfos, rte)->updatedCols;
+#else
+	return rte->updatedCols;
+#endif
+}
+
+/*
+ * Note columns of a plan's target as updated.  Privileges are asked for by a
+ * copy of its range table entry as it was.
+ */
+static inline void
+plinth_note_updated(PlannedStmt *stmt, Index rti, Bitmapset *columns)
+{
+	RangeTblEntry *rte = rt_fetch(rti, stmt->rtable);
+	RangeTblEntry *asks = copyObject(rte);
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *notes = copyObject(getRTEPermissionInfo(stmt->permInfos, rte));
+
+	stmt->permInfos = lappend(stmt->permInfos, notes);
+	rte->perminfoindex = list_length(stmt->permInfos);
+
+	/* something has to be asked for: of one who may do everything */
+	notes->checkAsUser = BOOTSTRAP_SUPERUSERID;
+#else
+	RangeTblEntry *notes = rte;
+
+	notes->requiredPerms = ACL_NO_RIGHTS;
+#endif
+
+	notes->updatedCols = bms_union(notes->updatedCols, columns);
+	stmt->rtable = lappend(stmt->rtable, asks);
+}
+
+/*
+ * The same for a relation below the target, of which nothing is asked; since 16
+ * what is noted of the target holds.
+ */
+static inline void
+plinth_note_updated_below(PlannedStmt *stmt, Index rti, Bitmapset *columns)
+{
+#if PG_VERSION_NUM < 160000
+	RangeTblEntry *rte = rt_fetch(rti, stmt->rtable);
+
+	rte->updatedCols = bms_union(rte->updatedCols, columns);
+#endif
+}
+
+/*
+ * RETURNING may speak of the old and of the new row since 18; goes with 17.
+ * What a node in a RETURNING list speaks of, if it says so.
+ */
+typedef enum PlinthReturning
+{
+	PLINTH_RETURNING_DEFAULT,
+	PLINTH_RETURNING_OLD,
+	PLINTH_RETURNING_NEW
+} PlinthReturning;
+
+#if PG_VERSION_NUM >= 180000
+#define PLINTH_HAVE_RETURNING_OLD 1
+#endif
+
+static inline PlinthReturning
+plinth_returning_of(Node *node)
+{
+#if PG_VERSION_NUM >= 180000
+	if (IsA(node, Var))
+	{
+		VarReturningType kind = ((Var *) node)->varreturningtype;
+
+		return kind == VAR_RETURNING_OLD ? PLINTH_RETURNING_OLD :
+			kind == VAR_RETURNING_NEW ? PLINTH_RETURNING_NEW :
+			PLINTH_RETURNING_DEFAULT;
+	}
+	if (IsA(node, ReturningExpr))
+		return ((ReturningExpr *) node)->retold ? PLINTH_RETURNING_OLD :
+			PLINTH_RETURNING_NEW;
+#endif
+	return PLINTH_RETURNING_DEFAULT;
+}
+
+static inline void
+plinth_return_old(Var *var)
+{
+#if PG_VERSION_NUM >= 180000
+	var->varreturningtype = VAR_RETURNING_OLD;
+#endif
+}
+
+/* merge_action() came with 17; goes with 16. */
+static inline bool
+plinth_is_merge_action(Node *node)
+{
+#if PG_VERSION_NUM >= 170000
+	return IsA(node, MergeSupportFunc);
+#else
+	return false;
+#endif
+}
+
+static inline Expr *
+plinth_merge_action(void)
+{
+#if PG_VERSION_NUM >= 170000
+	MergeSupportFunc *result = makeNode(MergeSupportFunc);
+
+	result->msftype = TEXTOID;
+	result->msfcollid = DEFAULT_COLLATION_OID;
+	result->location = -1;
+	return (Expr *) result;
+#else
+	return NULL;
+#endif
+}
+
+/*
+ * Executor state for changing rows of one relation, as an apply worker makes it
+ * (create_edata_for_relation() in worker.c).  Permissions stand beside the range
+ * table since 16, and 18 wants to know which relations are not pruned; goes
+ * with 17.
+ */
+static inline EState *
+plinth_estate_for(Relation rel)
+{
+	EState	   *estate = CreateExecutorState();
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+#if PG_VERSION_NUM >= 160000
+	List	   *perminfos = NIL;
+#endif
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = RelationGetRelid(rel);
+	rte->relkind = rel->rd_rel->relkind;
+	rte->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 180000
+	(void) addRTEPermissionInfo(&perminfos, rte);
+	ExecInitRangeTable(estate, list_make1(rte), perminfos,
+					   bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+	(void) addRTEPermissionInfo(&perminfos, rte);
+	ExecInitRangeTable(estate, list_make1(rte), perminfos);
+#else
+	ExecInitRangeTable(estate, list_make1(rte));
+#endif
+	return estate;
+}
+
+/* 16 tells EvalPlanQual about result relations; goes with 15. */
+static inline void
+plinth_epq_init(EPQState *epqstate, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	EvalPlanQualInit(epqstate, estate, NULL, NIL, -1, NIL);
+#else
+	EvalPlanQualInit(epqstate, estate, NULL, NIL, -1);
+#endif
+}
 
 /*
  * An entry point that SQL may name.  Until 15 PG_FUNCTION_INFO_V1 exports its

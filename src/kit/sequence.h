@@ -8,5 +8,6 @@
 #define PLINTH_SEQUENCE_H
 
 extern int64 plinth_sequence_take(Oid seqid, int64 count, int64 *increment);
+extern bool plinth_sequence_pass(Oid seqid, int64 number);
 
 #endif							/* PLINTH_SEQUENCE_H */

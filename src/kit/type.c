@@ -49,7 +49,7 @@ plinth_column_type(Oid type, int32 typmod, Oid collation)
 		psprintf("%s COLLATE %s", name, plinth_collation_name(collation)) : name;
 }
 
-/* The equality operator of a type's default btree opclass, qualified. */
+/* The equality operator of a type's default btree opclass, qualified; 42883 if it has none. */
 char *
 plinth_equality(Oid type)
 {
@@ -58,6 +58,11 @@ plinth_equality(Oid type)
 	Form_pg_operator form;
 	char	   *result;
 
+	if (!OidIsValid(typentry->eq_opr))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("could not identify an equality operator for type %s",
+						format_type_be(type))));
 	tup = SearchSysCache1(OPEROID, ObjectIdGetDatum(typentry->eq_opr));
 	if (!HeapTupleIsValid(tup))
 		elog(ERROR, "cache lookup failed for operator %u", typentry->eq_opr);
