@@ -22,6 +22,12 @@
 /* Which part is alive. */
 #define LIVE_FRACTION 0.9
 
+/*
+ * Has the query that is planned now an enabled table?  An error in a plan within
+ * a plan may leave the answer for the wrong one, which is an estimate's harm.
+ */
+bool		soft_estimating = false;
+
 static get_relation_stats_hook_type previous_stats = NULL;
 
 /* A row of pg_statistic that says nothing but how many are null. */
@@ -59,7 +65,7 @@ stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 	if (previous_stats && previous_stats(root, rte, attnum, vardata))
 		return true;
 	/* whoever is to hear of a damaged table hears of it elsewhere */
-	if (!soft_is_table(rte) || (table = soft_readable_table(rte->relid)) == NULL ||
+	if (!soft_estimating || !soft_is_table(rte) || (table = soft_readable_table(rte->relid)) == NULL ||
 		attnum != table->deleted_at ||
 		SearchSysCacheExists3(STATRELATTINH, ObjectIdGetDatum(rte->relid),
 							  Int16GetDatum(attnum), BoolGetDatum(rte->inh)))

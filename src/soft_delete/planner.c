@@ -28,6 +28,7 @@ typedef struct Walk
 {
 	PlannerGlobal *glob;		/* of inlined functions; NULL if there are none */
 	ParamListInfo params;
+	bool		enabled;		/* there is an enabled table somewhere */
 	bool		converted;		/* some statement, or part of it */
 	bool		updates;		/* an enabled table */
 	bool		depends;		/* on the role */
@@ -76,6 +77,22 @@ has_subqueries(const Query *query)
 	return false;
 }
 
+/* Is there an enabled table?  Most queries have none, and are not to pay. */
+static bool
+names_enabled(const Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->rtable)
+	{
+		const RangeTblEntry *rte = lfirst(lc);
+
+		if (soft_is_table(rte) && soft_table(rte->relid) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* True if it was a DELETE and is an UPDATE now. */
 static bool
 walk_query(Query *query, Walk *walk)
@@ -85,6 +102,9 @@ walk_query(Query *query, Walk *walk)
 	inline_functions(query, walk);
 	if (has_subqueries(query))
 		(void) query_tree_walker(query, walk_node, walk, 0);
+	if (!names_enabled(query))
+		return false;
+	walk->enabled = true;
 	walk->depends |= soft_hide(query);
 	soft_spare_dead(query);
 	walk->updates |= soft_stamp(query, &walk->depends);
@@ -113,6 +133,7 @@ plan(Query *parse, const char *query_string, int cursor_options,
 	Walk		walk = {.params = params};
 	SoftOwn		own = soft_next_plan;
 	volatile bool converted = false;
+	bool		outer = soft_estimating;
 	PlannedStmt *stmt;
 
 	soft_next_plan = SOFT_OWN_NOTHING;
@@ -136,9 +157,11 @@ plan(Query *parse, const char *query_string, int cursor_options,
 	/* pg_stat_statements, where its hooks are within ours, takes it for the client's */
 	if (soft_keeping_record)
 		parse->queryId = 0;
+	soft_estimating = walk.enabled;
 	stmt = previous_planner ?
 		previous_planner(parse, query_string, cursor_options, params) :
 		standard_planner(parse, query_string, cursor_options, params);
+	soft_estimating = outer;
 	if (walk.converted)
 		soft_returning(stmt);
 	if (walk.converted || walk.updates)

@@ -222,6 +222,7 @@ extern bool soft_is_foreign_key_query(const char *query_string,
  * estimate.c: how many rows are alive, where nothing is known
  * ----------
  */
+extern bool soft_estimating;
 extern void soft_estimate_init(void);
 
 /* ----------
